@@ -1,0 +1,61 @@
+#pragma once
+
+// Files from outside are mapped or read whole; files from here are written whole or not at all.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace martlet {
+
+/// A file mapped read-only. Copies share the mapping, which lives as long as the last copy.
+class MappedFile {
+ public:
+  /// Throws BadInput when the file cannot be opened or is not a regular file. An empty file maps to no bytes.
+  explicit MappedFile(const std::string& path);
+
+  std::span<const std::byte> bytes() const { return {data_.get(), size_}; }
+  const std::string& path() const { return path_; }
+  /// Keeps the mapping alive; points at its first byte.
+  std::shared_ptr<const std::byte> share() const { return data_; }
+
+ private:
+  std::string path_;
+  std::shared_ptr<const std::byte> data_;
+  size_t size_ = 0;
+};
+
+/// The whole file as text; throws BadInput naming the path.
+std::string read_file(const std::string& path);
+bool file_exists(const std::string& path);
+bool is_directory(const std::string& path);
+void make_directories(const std::string& path);
+
+/// A file that appears under its name only when `commit` has succeeded: temporary name beside it, fsync, rename,
+/// fsync of the folder. Destroying it without commit removes the temporary file. A full disk throws kExhausted.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::string path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  uint64_t position() const { return position_; }
+  void commit();
+
+ private:
+  std::string path_;
+  std::string temporary_;
+  int descriptor_ = -1;
+  uint64_t position_ = 0;
+};
+
+void write_file(const std::string& path, std::string_view content);
+
+}  // namespace martlet
