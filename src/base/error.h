@@ -1,11 +1,10 @@
 #pragma once
 
-// One error type for the whole system. The library throws it and never prints or exits; `cli` prints `what()` as one
-// sentence and exits with the code.
-
-#include <fmt/core.h>
+// One error type for the whole system. The library throws it and never prints or exits; `cli` prints `what()`
+// as one sentence and exits with the code.
 
 #include <exception>
+#include <fmt/core.h>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,11 +13,11 @@ namespace martlet {
 
 /// What kind of failure it is. The values are the program's exit codes.
 enum class ErrorCode {
-  kFailed = 1,       ///< the work failed or a check did not hold
-  kUsage = 2,        ///< the program was called wrongly
-  kBadInput = 3,     ///< a file, a model or a text cannot be used
-  kExhausted = 4,    ///< out of memory, disk or time
-  kInterrupted = 130 ///< a person stopped it
+  kFailed = 1,        ///< the work failed or a check did not hold
+  kUsage = 2,         ///< the program was called wrongly
+  kBadInput = 3,      ///< a file, a model or a text cannot be used
+  kExhausted = 4,     ///< out of memory, disk or time
+  kInterrupted = 130  ///< a person stopped it
 };
 
 /// A failure as one sentence: what was asked, expected against got, where, how to mend.

@@ -35,8 +35,9 @@ bool file_exists(const std::string& path);
 bool is_directory(const std::string& path);
 void make_directories(const std::string& path);
 
-/// A file that appears under its name only when `commit` has succeeded: temporary name beside it, fsync, rename,
-/// fsync of the folder. Destroying it without commit removes the temporary file. A full disk throws kExhausted.
+/// A file that appears under its name only when `commit` has succeeded: temporary name beside it, fsync,
+/// rename, fsync of the folder. Destroying it without commit removes the temporary file. A full disk throws
+/// kExhausted.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);

@@ -2,7 +2,8 @@
 
 namespace martlet {
 
-/// Set by a signal handler of the program, asked by long work between its steps. Lock-free and async-signal-safe.
+/// Set by a signal handler of the program, asked by long work between its steps. Lock-free and
+/// async-signal-safe.
 void request_interrupt() noexcept;
 void clear_interrupt() noexcept;
 bool interrupt_requested() noexcept;

@@ -1,7 +1,7 @@
 #pragma once
 
-// JSON and TOML as one small ordered value. Parsing is bounded in depth; errors name the source, line and column.
-// The heavy parser headers stay inside json.cc and toml.cc.
+// JSON and TOML as one small ordered value. Parsing is bounded in depth; errors name the source, line and
+// column. The heavy parser headers stay inside json.cc and toml.cc.
 
 #include <cstdint>
 #include <string>

@@ -3,7 +3,6 @@
 // Diagnostics for people who look for a fault. Silent unless a level is chosen; written to stderr by spdlog.
 
 #include <fmt/core.h>
-
 #include <string_view>
 #include <utility>
 

@@ -5,7 +5,8 @@
 
 namespace martlet {
 
-/// Long work reports through this; `cli` draws it, a library user may pass their own. Calls come from one thread.
+/// Long work reports through this; `cli` draws it, a library user may pass their own. Calls come from one
+/// thread.
 class Progress {
  public:
   virtual ~Progress() = default;

@@ -1,7 +1,7 @@
 #pragma once
 
-// Counter-based random numbers: a draw depends on (seed, stream, index) only, never on threads, batch or order.
-// Philox 4x32-10: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
+// Counter-based random numbers: a draw depends on (seed, stream, index) only, never on threads, batch or
+// order. Philox 4x32-10: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
 
 #include <array>
 #include <cstdint>

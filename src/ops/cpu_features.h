@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+
+namespace martlet::ops {
+
+/// Instruction sets that this process may use: what the processor and the system support, less what was
+/// switched off.
+struct CpuFeatures {
+  bool avx2 = false;         ///< AVX2, FMA, F16C, BMI2
+  bool avx512 = false;       ///< AVX-512 F, BW, DQ, VL
+  bool avx512_vnni = false;  ///< and VNNI, VBMI
+  bool avx512_bf16 = false;  ///< and BF16
+
+  /// "AVX-512 BF16 VNNI".
+  std::string to_string() const;
+};
+
+const CpuFeatures& cpu_features();
+
+/// Lowers what `cpu_features` reports (never raises), so that tests can run every kernel the machine has. Not
+/// while operations run.
+void limit_cpu_features(const CpuFeatures& at_most);
+
+}  // namespace martlet::ops

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "ops/kernel.h"
+#include "tensor/tensor.h"
+
+namespace martlet::ops {
+
+/// y = x / sqrt(mean(x^2) + eps) * (weight + weight_offset) over the last dimension. x: [..., n] f32 or bf16;
+/// weight: [n] of any floating dtype, or nothing for 1. The sum of squares is f32 in a fixed order (double on
+/// the reference device). Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019. Gemma stores
+/// weight - 1: its offset is 1.
+Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, float weight_offset = 0);
+
+/// residual += x in place, then the norm of the sum: one pass over memory instead of two.
+Tensor add_rms_norm(const Tensor& residual, const Tensor& x, const Tensor& weight, float eps,
+                    float weight_offset = 0);
+
+Cost rms_norm_cost(const Shape& x, DType dtype);
+
+}  // namespace martlet::ops

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "ops/kernel.h"
+#include "tensor/tensor.h"
+
+namespace martlet::ops {
+
+/// How rotary angles follow from positions. Su et al., "RoFormer", 2021; the scalings as Hugging Face
+/// configures them.
+struct RopeScaling {
+  enum class Kind { kDefault, kLinear, kDynamic, kYarn, kLongrope, kLlama3 };
+  Kind kind = Kind::kDefault;
+  double base = 10000.0;      ///< rope_theta
+  int64_t dimensions = 0;     ///< rotated elements of a head (even), the first ones
+  int64_t max_positions = 0;  ///< max_position_embeddings
+  int64_t original_positions =
+      0;  ///< original_max_position_embeddings, where the kind has it; 0: max_positions
+  double factor = 1.0;
+  double low_frequency_factor = 1.0;            ///< llama3
+  double high_frequency_factor = 4.0;           ///< llama3
+  double beta_fast = 32.0;                      ///< yarn
+  double beta_slow = 1.0;                       ///< yarn
+  bool truncate = true;                         ///< yarn: correction range rounded to whole dimensions
+  std::optional<double> mscale;                 ///< yarn
+  std::optional<double> mscale_all_dimensions;  ///< yarn
+  std::optional<double> attention_factor;       ///< yarn, longrope: overrides the derived one
+  std::vector<double> short_factor;             ///< longrope: a factor for each pair
+  std::vector<double> long_factor;              ///< longrope
+};
+
+/// Angles per position of one pair, and what cosine and sine are multiplied by.
+struct RopeFrequencies {
+  std::vector<float> inverse;  ///< [dimensions / 2]
+  float attention_scale = 1.0f;
+};
+
+/// `sequence_length`: the longest position + 1 of the forward; `dynamic` and `longrope` depend on it.
+RopeFrequencies rope_frequencies(const RopeScaling& scaling, int64_t sequence_length);
+
+/// Rotates pairs (i, i + dimensions/2) of every head, in place or into the result. x: [tokens, heads,
+/// head_dim] f32 or bf16, any token and head strides; positions: [tokens]. Angles are f32 products as in
+/// transformers; the rotation is f32.
+Tensor rope(const Tensor& x, std::span<const int32_t> positions, const RopeFrequencies& frequencies);
+void rope_in_place(const Tensor& x, std::span<const int32_t> positions, const RopeFrequencies& frequencies);
+Cost rope_cost(const Shape& x, DType dtype);
+
+}  // namespace martlet::ops

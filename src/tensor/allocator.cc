@@ -1,0 +1,174 @@
+#include "tensor/allocator.h"
+
+#include <bit>
+#include <mutex>
+#include <new>
+#include <sys/mman.h>
+#include <vector>
+
+#include "base/error.h"
+
+namespace martlet {
+namespace {
+
+thread_local Owner current_owner = Owner::kActivations;
+
+// Blocks of 2^n and 3*2^(n-1) bytes: at most a third is lost to rounding, and a freed block serves the next
+// request of a similar size. From kMappedFrom bytes on, blocks are whole pages of their own and carry no
+// rounding beyond the page.
+constexpr size_t kSmallestBlock = 256;
+constexpr size_t kMappedFrom = size_t{1} << 20;
+constexpr size_t kPage = 4096;
+// What a device keeps for reuse; more goes back to the system at once.
+constexpr size_t kMostCached = size_t{256} << 20;
+
+size_t rounded_size(size_t bytes) {
+  if (bytes <= kSmallestBlock) return kSmallestBlock;
+  if (bytes >= kMappedFrom) return (bytes + kPage - 1) / kPage * kPage;
+  const size_t power = std::bit_ceil(bytes);
+  return bytes <= power / 4 * 3 ? power / 4 * 3 : power;
+}
+
+struct FreeBlock {
+  std::byte* data;
+  size_t size;
+};
+
+class DeviceMemory {
+ public:
+  std::byte* take(size_t size, Owner owner) {
+    {
+      const std::lock_guard lock(mutex_);
+      count(owner, static_cast<int64_t>(size));
+      for (size_t i = free_.size(); i-- > 0;) {
+        if (free_[i].size != size) continue;
+        std::byte* data = free_[i].data;
+        free_[i] = free_.back();
+        free_.pop_back();
+        cached_ -= size;
+        return data;
+      }
+    }
+    if (std::byte* data = from_system(size)) return data;
+    release();
+    if (std::byte* data = from_system(size)) return data;
+    {
+      const std::lock_guard lock(mutex_);
+      count(owner, -static_cast<int64_t>(size));
+    }
+    fail(ErrorCode::kExhausted,
+         "out of memory: {} bytes more were asked for; use a smaller model, context or batch", size);
+  }
+
+  void give(std::byte* data, size_t size, Owner owner) noexcept {
+    const std::lock_guard lock(mutex_);
+    count(owner, -static_cast<int64_t>(size));
+    if (cached_ + size > kMostCached || free_.size() >= kMostFreeBlocks) {
+      to_system(data, size);
+      return;
+    }
+    free_.push_back({data, size});
+    cached_ += size;
+  }
+
+  void release() noexcept {
+    const std::lock_guard lock(mutex_);
+    for (const FreeBlock& block : free_) to_system(block.data, block.size);
+    free_.clear();
+    cached_ = 0;
+  }
+
+  std::array<MemoryUse, kOwnerCount> use() {
+    const std::lock_guard lock(mutex_);
+    return use_;
+  }
+  MemoryUse total() {
+    const std::lock_guard lock(mutex_);
+    return total_;
+  }
+  void reset_peaks() {
+    const std::lock_guard lock(mutex_);
+    for (MemoryUse& use : use_) use.peak = use.now;
+    total_.peak = total_.now;
+  }
+
+ private:
+  // The search for a free block is linear; this bounds it.
+  static constexpr size_t kMostFreeBlocks = 512;
+
+  static std::byte* from_system(size_t size) noexcept {
+    if (size >= kMappedFrom) {
+      void* data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      return data == MAP_FAILED ? nullptr : static_cast<std::byte*>(data);
+    }
+    return static_cast<std::byte*>(::operator new(size, std::align_val_t{kBlockAlignment}, std::nothrow));
+  }
+
+  static void to_system(std::byte* data, size_t size) noexcept {
+    if (size >= kMappedFrom) {
+      munmap(data, size);
+    } else {
+      ::operator delete(data, std::align_val_t{kBlockAlignment});
+    }
+  }
+
+  void count(Owner owner, int64_t bytes) noexcept {
+    for (MemoryUse* use : {&use_[static_cast<size_t>(owner)], &total_}) {
+      use->now += bytes;
+      if (use->now > use->peak) use->peak = use->now;
+    }
+  }
+
+  std::mutex mutex_;
+  std::vector<FreeBlock> free_;
+  size_t cached_ = 0;
+  std::array<MemoryUse, kOwnerCount> use_{};
+  MemoryUse total_{};
+};
+
+// Never destroyed: tensors with static lifetime may give their memory back after it would be.
+DeviceMemory& memory_of(Device device) {
+  static auto* const memories = new std::array<DeviceMemory, 2>;
+  return (*memories)[static_cast<size_t>(device)];
+}
+
+}  // namespace
+
+std::string_view name_of(Owner owner) {
+  constexpr std::string_view kNames[kOwnerCount] = {"weights",     "gradients", "optimiser",
+                                                    "activations", "cache",     "other"};
+  return kNames[static_cast<size_t>(owner)];
+}
+
+OwnerScope::OwnerScope(Owner owner) : before_(current_owner) {
+  current_owner = owner;
+}
+OwnerScope::~OwnerScope() {
+  current_owner = before_;
+}
+
+std::shared_ptr<std::byte> allocate(Device device, int64_t bytes) {
+  if (bytes < 0) failed("cannot allocate {} bytes", bytes);
+  const size_t size = rounded_size(static_cast<size_t>(bytes));
+  const Owner owner = current_owner;
+  DeviceMemory& memory = memory_of(device);
+  std::byte* data = memory.take(size, owner);
+  return {data, [&memory, size, owner](std::byte* block) { memory.give(block, size, owner); }};
+}
+
+std::array<MemoryUse, kOwnerCount> memory_use(Device device) {
+  return memory_of(device).use();
+}
+MemoryUse total_memory_use(Device device) {
+  return memory_of(device).total();
+}
+void reset_memory_peaks(Device device) {
+  memory_of(device).reset_peaks();
+}
+
+void release_cached_memory() {
+  memory_of(Device::kCpu).release();
+  memory_of(Device::kReference).release();
+}
+
+}  // namespace martlet
