@@ -1,0 +1,42 @@
+// Four bits an element that index sixteen levels, denser around zero than equal steps.
+// iq4_nl (18 bytes for 32): f16 d; 16 bytes of nibbles as in q4_0. Element = d * level[nibble].
+// iq4_xs (136 bytes for 256): f16 d; 16-bit word of upper scale bits; 4 bytes of lower scale nibbles; 128
+// bytes of nibbles, 16 for each sub-block of 32. Element = (d * (scale - 32)) * level[nibble].
+
+#include "ops/packed/bits.h"
+#include "ops/packed/formats.h"
+
+namespace martlet::ops::packed {
+namespace {
+
+/// The levels are part of the format's definition.
+constexpr float kLevels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+void unpack_sub_block(float scale, const std::byte* nibbles, float* out) {
+  for (int i = 0; i < 16; ++i) {
+    out[i] = scale * kLevels[low_nibble(nibbles, i)];
+    out[i + 16] = scale * kLevels[high_nibble(nibbles, i)];
+  }
+}
+
+void unpack_iq4_nl(const std::byte* block, int64_t blocks, float* out) {
+  for (; blocks > 0; --blocks, block += 18, out += 32) unpack_sub_block(half_at(block, 0), block + 2, out);
+}
+
+void unpack_iq4_xs(const std::byte* block, int64_t blocks, float* out) {
+  for (; blocks > 0; --blocks, block += 136, out += 256) {
+    const int upper = byte_at(block, 2) | byte_at(block, 3) << 8;
+    for (int sub = 0; sub < 8; ++sub) {
+      const int low = sub % 2 == 0 ? low_nibble(block + 4, sub / 2) : high_nibble(block + 4, sub / 2);
+      const int scale = (low | (upper >> (2 * sub) & 3) << 4) - 32;
+      unpack_sub_block(half_at(block, 0) * static_cast<float>(scale), block + 8 + 16 * sub, out + 32 * sub);
+    }
+  }
+}
+
+}  // namespace
+
+const PackedFormat kIq4Nl{"iq4_nl", 32, 18, unpack_iq4_nl};
+const PackedFormat kIq4Xs{"iq4_xs", 256, 136, unpack_iq4_xs};
+
+}  // namespace martlet::ops::packed
