@@ -1,0 +1,140 @@
+#include "ops/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "ops/attention_problem.h"
+#include "ops/cpu/attention_tiles.h"
+#include "ops/cpu_features.h"
+
+namespace martlet::ops {
+namespace {
+
+constexpr Kernel<AttentionProblem> kKernels[] = {
+    {"avx512", Device::kCpu,
+     [](const AttentionProblem&) -> std::string_view { return cpu_features().avx512 ? "" : "no AVX-512"; },
+     [](const AttentionProblem& problem) { cpu::run_attention(problem, cpu::kAttentionAvx512); }},
+    {"avx2", Device::kCpu,
+     [](const AttentionProblem&) -> std::string_view { return cpu_features().avx2 ? "" : "no AVX2"; },
+     [](const AttentionProblem& problem) { cpu::run_attention(problem, cpu::kAttentionAvx2); }},
+    {"reference", Device::kCpu, nullptr, attention_reference},
+    {"reference", Device::kReference, nullptr, attention_reference},
+};
+
+bool dense_rows(const Tensor& tensor) {
+  return tensor.dim(-1) <= 1 || tensor.strides()[tensor.rank() - 1] == 1;
+}
+
+void check_cache(const Tensor& q, const Tensor& cache, std::string_view name) {
+  if (!cache.defined() || cache.rank() != 3 || !is_floating(cache.dtype()))
+    failed("attention takes {} [keys, heads, size] of f32, bf16 or f16, got {}", name, cache.to_string());
+  if (cache.device() != q.device())
+    failed("attention of {} takes {} on {}, got {}", q.to_string(), name, name_of(q.device()),
+           cache.to_string());
+  if (!dense_rows(cache)) failed("attention takes {} that are dense in their last dimension", name);
+}
+
+void check_sequence(const Tensor& q, const AttentionSequence& sequence, const AttentionSequence& first,
+                    int64_t next_query) {
+  check_cache(q, sequence.keys, "keys");
+  check_cache(q, sequence.values, "values");
+  if (sequence.query_begin < next_query || sequence.query_count < 0 ||
+      sequence.query_count > q.dim(0) - sequence.query_begin)
+    failed("attention's sequence of {} queries from {} does not lie behind its predecessor's in [{}, {})",
+           sequence.query_count, sequence.query_begin, next_query, q.dim(0));
+  const Shape& keys = sequence.keys.shape();
+  const Shape& values = sequence.values.shape();
+  if (keys[0] != values[0] || keys[1] != values[1])
+    failed("attention takes as many keys as values, got {} and {}", keys.to_string(), values.to_string());
+  if (keys[1] == 0 || q.dim(1) % keys[1] != 0)
+    failed("attention's {} query heads are no multiple of {} key/value heads", q.dim(1), keys[1]);
+  if (keys[2] != q.dim(2)) failed("attention's queries have head_dim {}, its keys {}", q.dim(2), keys[2]);
+  if (keys[1] != first.keys.dim(1) || values[2] != first.values.dim(2))
+    failed("attention's sequences must agree in heads and value_dim, got values {} and {}",
+           first.values.shape().to_string(), values.to_string());
+}
+
+void check_options(const Tensor& q, const AttentionOptions& options, int64_t longest) {
+  if (options.window < 0 || !(options.soft_cap >= 0))
+    failed("attention's window and soft cap are 0 or more, got {} and {}", options.window, options.soft_cap);
+  const auto ready = [&](const Tensor& tensor, int rank) {
+    return tensor.rank() == rank && tensor.dtype() == DType::kF32 && tensor.device() == q.device() &&
+           dense_rows(tensor);
+  };
+  const Tensor& sinks = options.sinks;
+  if (sinks.defined() && (!ready(sinks, 1) || sinks.dim(0) != q.dim(1)))
+    failed("attention takes sinks f32[{}] on {}, got {}", q.dim(1), name_of(q.device()), sinks.to_string());
+  const Tensor& bias = options.bias;
+  if (bias.defined() && (!ready(bias, 3) || (bias.dim(0) != 1 && bias.dim(0) != q.dim(1)) ||
+                         bias.dim(1) != q.dim(0) || bias.dim(2) < longest))
+    failed("attention takes a bias f32[1 or {}, {}, {} or more] on {}, dense in its last dimension, got {}",
+           q.dim(1), q.dim(0), longest, name_of(q.device()), bias.to_string());
+}
+
+/// Pairs of a query and a key that it sees.
+double visible_pairs(const AttentionSequence& sequence, const AttentionOptions& options) {
+  const int64_t keys = sequence.keys.dim(0);
+  double pairs = 0;
+  for (int64_t query = 0; query < sequence.query_count; ++query) {
+    const int64_t position = keys - sequence.query_count + query;
+    const int64_t end = cpu::visible_end(position, options.window, options.causal, keys);
+    pairs += static_cast<double>(std::max<int64_t>(0, end - cpu::visible_begin(position, options.window)));
+  }
+  return pairs;
+}
+
+}  // namespace
+
+Tensor attention(const Tensor& q, std::span<const AttentionSequence> sequences,
+                 const AttentionOptions& options, Tensor* log_sum_exp) {
+  if (!q.defined() || q.rank() != 3 || (q.dtype() != DType::kF32 && q.dtype() != DType::kBF16) ||
+      !dense_rows(q))
+    failed("attention takes q [tokens, heads, head_dim] of f32 or bf16, dense in head_dim, got {}",
+           q.to_string());
+  if (sequences.empty() && q.dim(0) > 0) failed("attention of {} takes at least one sequence", q.to_string());
+  int64_t covered = 0;
+  int64_t longest = 0;
+  int64_t next_query = 0;
+  for (const AttentionSequence& sequence : sequences) {
+    check_sequence(q, sequence, sequences.front(), next_query);
+    next_query = sequence.query_begin + sequence.query_count;
+    covered += sequence.query_count;
+    longest = std::max(longest, sequence.keys.dim(0));
+  }
+  check_options(q, options, longest);
+
+  const int64_t value_dim = sequences.empty() ? q.dim(2) : sequences.front().values.dim(2);
+  const Shape shape{q.dim(0), q.dim(1), value_dim};
+  const bool whole = covered == q.dim(0);
+  const Tensor result =
+      whole ? Tensor::empty(shape, q.dtype(), q.device()) : Tensor::zeros(shape, q.dtype(), q.device());
+  AttentionProblem problem{q, sequences, options, result, Tensor(), 0, value_dim};
+  if (log_sum_exp != nullptr) {
+    const std::vector<float> nothing(static_cast<size_t>(q.dim(0) * q.dim(1)),
+                                     -std::numeric_limits<float>::infinity());
+    problem.log_sum_exp = Tensor::from(nothing, {q.dim(0), q.dim(1)}, q.device());
+    *log_sum_exp = problem.log_sum_exp;
+  }
+  if (covered == 0 || q.dim(1) == 0) return result;
+  problem.key_value_heads = sequences.front().keys.dim(1);
+  choose<AttentionProblem>("attention", kKernels, q.device(), problem).run(problem);
+  return result;
+}
+
+Cost attention_cost(const Shape& q, std::span<const AttentionSequence> sequences,
+                    const AttentionOptions& options) {
+  Cost cost;
+  const double heads = static_cast<double>(q.dim(1));
+  cost.bytes_read = static_cast<double>(q.element_count()) * 4;
+  for (const AttentionSequence& sequence : sequences) {
+    const double value_dim = static_cast<double>(sequence.values.dim(2));
+    const double pairs = visible_pairs(sequence, options) * heads;
+    cost.operations += 2 * pairs * (static_cast<double>(q.dim(2)) + value_dim);
+    cost.bytes_read += static_cast<double>(sequence.keys.byte_count() + sequence.values.byte_count());
+    cost.bytes_written += static_cast<double>(sequence.query_count) * heads * value_dim * 4;
+  }
+  return cost;
+}
+
+}  // namespace martlet::ops

@@ -1,0 +1,141 @@
+#include "ops/rope.h"
+
+#include <cmath>
+
+#include "base/thread_pool.h"
+#include "ops/cpu/rope_rows.h"
+#include "ops/cpu_features.h"
+#include "ops/reference.h"
+
+namespace martlet::ops {
+namespace {
+
+struct RopeProblem {
+  const Tensor& x;
+  const Tensor& result;  // may be x
+  const RopeTable& table;
+};
+
+void rope_reference(const RopeProblem& problem) {
+  const Elements x(problem.x);
+  Elements result(problem.result);
+  const Elements cosine(problem.table.cosine);
+  const Elements sine(problem.table.sine);
+  const int64_t pairs = problem.table.cosine.dim(1);
+  const int64_t heads = problem.x.dim(1);
+  const int64_t head_dim = problem.x.dim(2);
+  for (int64_t row = 0; row < problem.x.dim(0) * heads; ++row)
+    for (int64_t i = 0; i < pairs; ++i) {
+      const int64_t angle = row / heads * pairs + i;
+      const int64_t first = row * head_dim + i;
+      const double a = x[first];
+      const double b = x[first + pairs];
+      result.set(first, a * cosine[angle] - b * sine[angle]);
+      result.set(first + pairs, b * cosine[angle] + a * sine[angle]);
+    }
+}
+
+using RowsKernel = void (*)(const cpu::RopeRows&);
+
+/// Tokens are shared out between threads in runs large enough (64 KiB) to pay for waking one.
+void run_rows(const RopeProblem& problem, RowsKernel kernel) {
+  const Tensor& x = problem.x;
+  cpu::RopeRows rows;
+  rows.dtype = x.dtype();
+  rows.from = x.host_bytes();
+  rows.to = problem.result.mutable_host_bytes();
+  rows.from_token_stride = x.strides()[0];
+  rows.from_head_stride = x.strides()[1];
+  rows.to_token_stride = problem.result.strides()[0];
+  rows.to_head_stride = problem.result.strides()[1];
+  rows.heads = x.dim(1);
+  rows.pairs = problem.table.cosine.dim(1);
+  rows.cosine = problem.table.cosine.data<float>();
+  rows.sine = problem.table.sine.data<float>();
+  const int64_t row_bytes = x.dim(1) * x.dim(2) * size_of(x.dtype()) + 1;
+  parallel_for(x.dim(0), 65536 / row_bytes + 1, [&](int64_t begin, int64_t end) {
+    cpu::RopeRows part = rows;
+    part.token_begin = begin;
+    part.token_end = end;
+    kernel(part);
+  });
+}
+
+constexpr Kernel<RopeProblem> kKernels[] = {
+    {"avx512", Device::kCpu,
+     [](const RopeProblem&) -> std::string_view { return cpu_features().avx512 ? "" : "no AVX-512"; },
+     [](const RopeProblem& problem) { run_rows(problem, cpu::rope_avx512); }},
+    {"avx2", Device::kCpu,
+     [](const RopeProblem&) -> std::string_view { return cpu_features().avx2 ? "" : "no AVX2"; },
+     [](const RopeProblem& problem) { run_rows(problem, cpu::rope_avx2); }},
+    {"reference", Device::kCpu, nullptr, rope_reference},
+    {"reference", Device::kReference, nullptr, rope_reference},
+};
+
+void check(const Tensor& x, const RopeTable& table) {
+  if (!x.defined() || x.rank() != 3 || (x.dtype() != DType::kF32 && x.dtype() != DType::kBF16))
+    failed("rope takes x [tokens, heads, head_dim] of f32 or bf16, got {}", x.to_string());
+  const Tensor& cosine = table.cosine;
+  if (!cosine.defined() || !table.sine.defined() || cosine.shape() != table.sine.shape() ||
+      cosine.rank() != 2)
+    failed("rope takes a table of cosines and sines [tokens, dimensions / 2], got {} and {}",
+           cosine.to_string(), table.sine.to_string());
+  if (cosine.dim(0) != x.dim(0) || 2 * cosine.dim(1) > x.dim(2))
+    failed("rope of {} takes a table of {} tokens and at most {} dimensions, got {} and {}", x.to_string(),
+           x.dim(0), x.dim(2), cosine.dim(0), 2 * cosine.dim(1));
+  if (x.device() != cosine.device() || x.device() != table.sine.device())
+    failed("rope of {} takes a table on {}, got {}", x.to_string(), name_of(x.device()), cosine.to_string());
+  if (!cosine.is_contiguous() || !table.sine.is_contiguous())
+    failed("rope takes a contiguous table of cosines and sines");
+  if (x.dim(2) > 1 && x.strides()[2] != 1)
+    failed("rope takes heads that are dense in head_dim, got a stride of {}", x.strides()[2]);
+}
+
+void run(const Tensor& x, const Tensor& result, const RopeTable& table) {
+  if (x.element_count() == 0 || table.cosine.element_count() == 0) return;
+  const RopeProblem problem{x, result, table};
+  choose<RopeProblem>("rope", kKernels, x.device(), problem).run(problem);
+}
+
+}  // namespace
+
+RopeTable rope_table(std::span<const int32_t> positions, const RopeFrequencies& frequencies, Device device) {
+  const int64_t tokens = static_cast<int64_t>(positions.size());
+  const int64_t pairs = static_cast<int64_t>(frequencies.inverse.size());
+  const Tensor cosine = Tensor::empty({tokens, pairs}, DType::kF32);
+  const Tensor sine = Tensor::empty({tokens, pairs}, DType::kF32);
+  float* cosines = cosine.mutable_data<float>();
+  float* sines = sine.mutable_data<float>();
+  // A pair of library calls takes some 40 ns: 1024 of them are worth a thread.
+  parallel_for(tokens, 1024 / (pairs + 1) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t token = begin; token < end; ++token)
+      for (int64_t i = 0; i < pairs; ++i) {
+        const float position = static_cast<float>(positions[static_cast<size_t>(token)]);
+        const double angle = static_cast<double>(position * frequencies.inverse[static_cast<size_t>(i)]);
+        cosines[token * pairs + i] = static_cast<float>(std::cos(angle)) * frequencies.attention_scale;
+        sines[token * pairs + i] = static_cast<float>(std::sin(angle)) * frequencies.attention_scale;
+      }
+  });
+  return {cosine.to(device), sine.to(device)};
+}
+
+Tensor rope(const Tensor& x, const RopeTable& table) {
+  check(x, table);
+  const Tensor result = x.clone();
+  run(x, result, table);
+  return result;
+}
+
+void rope_in_place(const Tensor& x, const RopeTable& table) {
+  check(x, table);
+  if (x.is_read_only()) failed("rope in place of {}, which is read-only", x.to_string());
+  run(x, x, table);
+}
+
+Cost rope_cost(const Shape& x, DType dtype) {
+  const double elements = static_cast<double>(x.element_count());
+  const double bytes = elements * static_cast<double>(size_of(dtype));
+  return {3 * elements, bytes, bytes};
+}
+
+}  // namespace martlet::ops
