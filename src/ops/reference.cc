@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "base/error.h"
 #include "tensor/reference_access.h"
@@ -28,6 +29,17 @@ float rounded_to_odd(double value) {
   if (std::bit_cast<uint32_t>(nearest) & 1u) return nearest;
   const float direction = value > static_cast<double>(nearest) ? INFINITY : -INFINITY;
   return std::nextafter(nearest, direction);
+}
+
+/// Towards zero, into the range of an integer dtype; NaN gives 0.
+int64_t saturated(double value, DType dtype) {
+  if (std::isnan(value)) return 0;
+  const int bits = static_cast<int>(8 * size_of(dtype));
+  const double least = dtype == DType::kU8 ? 0.0 : -std::ldexp(1.0, bits - 1);
+  const double above = std::ldexp(1.0, dtype == DType::kU8 ? bits : bits - 1);
+  if (value < least) return static_cast<int64_t>(least);
+  if (value < above) return static_cast<int64_t>(value);
+  return bits == 64 ? std::numeric_limits<int64_t>::max() : static_cast<int64_t>(above) - 1;
 }
 
 }  // namespace
@@ -94,7 +106,7 @@ void Elements::set(int64_t index, double value) {
       set_integer(index, value != 0);
       break;
     default:
-      set_integer(index, static_cast<int64_t>(value));
+      set_integer(index, saturated(value, tensor_.dtype()));
   }
 }
 

@@ -17,7 +17,7 @@ class Elements {
   int64_t count() const { return tensor_.element_count(); }
   double operator[](int64_t index) const;
   int64_t integer(int64_t index) const;
-  /// Rounds to the tensor's dtype (nearest even; integers truncate, bool is "not zero").
+  /// Rounds to the tensor's dtype (nearest even; integers truncate and saturate, bool is "not zero").
   void set(int64_t index, double value);
   void set_integer(int64_t index, int64_t value);
 

@@ -1,0 +1,133 @@
+#include "ops/activation.h"
+
+#include <algorithm>
+
+#include "ops/binary.h"
+#include "ops/check.h"
+#include "ops/cpu/row_access.h"
+#include "ops/cpu/walk.h"
+#include "ops/reference.h"
+
+namespace martlet::ops {
+namespace {
+
+struct Name {
+  std::string_view name;
+  Unary function;
+};
+
+/// As Hugging Face configs spell them.
+constexpr Name kNames[] = {
+    {"silu", Unary::kSilu},
+    {"swish", Unary::kSilu},
+    {"gelu", Unary::kGelu},
+    {"gelu_python", Unary::kGelu},
+    {"gelu_new", Unary::kGeluTanh},
+    {"gelu_fast", Unary::kGeluTanh},
+    {"gelu_pytorch_tanh", Unary::kGeluTanh},
+    {"gelu_accurate", Unary::kGeluTanh},
+    {"quick_gelu", Unary::kGeluQuick},
+    {"relu", Unary::kRelu},
+    {"relu2", Unary::kReluSquared},
+    {"tanh", Unary::kTanh},
+    {"sigmoid", Unary::kSigmoid},
+};
+
+struct GateProblem {
+  Unary activation;
+  Tensor gate;
+  Tensor up;
+  Tensor y;  ///< may be gate
+};
+
+void run_reference(const GateProblem& problem) {
+  const Elements gate(problem.gate);
+  const Elements up(problem.up);
+  Elements y(problem.y);
+  for (int64_t i = 0; i < y.count(); ++i) y.set(i, value_of({problem.activation}, gate[i]) * up[i]);
+}
+
+void run_cpu(const GateProblem& problem) {
+  const cpu::RowKernels& rows = cpu::row_kernels();
+  const DType dtype = problem.gate.dtype();
+  const int64_t bytes = size_of(dtype);
+  const std::byte* from_gate = problem.gate.host_bytes();
+  const std::byte* from_up = problem.up.host_bytes();
+  std::byte* to = problem.y.mutable_host_bytes();
+  const cpu::Walk walk(problem.y.shape(), {&problem.y, &problem.gate, &problem.up});
+  walk.parallel([&](const cpu::Walk::Offsets& offsets, int64_t count) {
+    alignas(64) float active[cpu::kPiece];
+    alignas(64) float buffer[cpu::kPiece];
+    const float* gate =
+        cpu::read_floats(rows, dtype, from_gate + offsets[1] * bytes, walk.stride(1), count, buffer);
+    rows.unary({problem.activation}, gate, active, count);
+    const float* up =
+        cpu::read_floats(rows, dtype, from_up + offsets[2] * bytes, walk.stride(2), count, buffer);
+    std::byte* target = to + offsets[0] * bytes;
+    float* y = cpu::place_for(dtype, target, walk.stride(0), buffer);
+    rows.binary(Binary::kMultiply, active, up, y, count);
+    cpu::write_floats(rows, y, count, dtype, target, walk.stride(0));
+  });
+}
+
+constexpr Kernel<GateProblem> kKernels[] = {
+    {"rows", Device::kCpu, nullptr, run_cpu},
+    {"reference", Device::kReference, nullptr, run_reference},
+};
+
+void check(Unary activation, const Tensor& gate, const Tensor& up) {
+  const bool plain = std::any_of(std::begin(kNames), std::end(kNames),
+                                 [&](const Name& known) { return known.function == activation; });
+  if (!plain) failed("gated takes an activation ({}), got {}", activation_names(), name_of(activation));
+  require_floating("gated", "gate", gate);
+  require_shape("gated", "up", up, gate.shape());
+  require_one_dtype("gated", {&gate, &up});
+  require_one_device("gated", {&gate, &up});
+}
+
+void run(const GateProblem& problem) {
+  choose<GateProblem>("gated", kKernels, problem.y.device(), problem).run(problem);
+}
+
+}  // namespace
+
+std::optional<Unary> find_activation(std::string_view name) {
+  for (const Name& known : kNames)
+    if (known.name == name) return known.function;
+  return std::nullopt;
+}
+
+std::string activation_names() {
+  std::string names;
+  for (const Name& known : kNames) names.append(names.empty() ? "" : ", ").append(known.name);
+  return names;
+}
+
+Tensor gated(Unary activation, const Tensor& gate, const Tensor& up) {
+  check(activation, gate, up);
+  Tensor y = Tensor::empty(gate.shape(), gate.dtype(), gate.device());
+  run({activation, gate, up, y});
+  return y;
+}
+
+Tensor gated(Unary activation, const Tensor& gate_and_up) {
+  require_floating("gated", "gate_and_up", gate_and_up);
+  if (gate_and_up.rank() < 1 || gate_and_up.dim(-1) % 2 != 0)
+    failed("gated takes gate and up side by side, an even last dimension, got {}", gate_and_up.to_string());
+  const int64_t half = gate_and_up.dim(-1) / 2;
+  return gated(activation, gate_and_up.slice(-1, 0, half), gate_and_up.slice(-1, half, 2 * half));
+}
+
+void gated_in_place(Unary activation, const Tensor& gate, const Tensor& up) {
+  check(activation, gate, up);
+  if (gate.is_read_only()) failed("gated in place cannot write {}: it is read-only", gate.to_string());
+  run({activation, gate, up.shares_storage_with(gate) ? up.clone() : up, gate});
+}
+
+Cost gated_cost(Unary activation, const Shape& gate, DType dtype) {
+  const Cost activated = unary_cost({activation}, gate, dtype);
+  return {activated.operations + static_cast<double>(gate.element_count()), 2 * activated.bytes_read,
+          activated.bytes_written};
+}
+
+}  // namespace martlet::ops

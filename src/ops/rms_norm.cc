@@ -1,0 +1,136 @@
+#include "ops/rms_norm.h"
+
+#include <cmath>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "ops/check.h"
+#include "ops/cpu/row_access.h"
+#include "ops/reference.h"
+
+namespace martlet::ops {
+namespace {
+
+struct RmsNormProblem {
+  Tensor x;
+  Tensor residual;  ///< x is added to it first; or nothing
+  Tensor weight;    ///< or nothing
+  float eps;
+  float weight_offset;
+  Tensor y;
+};
+
+void run_reference(const RmsNormProblem& problem) {
+  const bool added = problem.residual.defined();
+  const Elements x(problem.x);
+  Elements sum(added ? problem.residual : problem.x);
+  Elements y(problem.y);
+  const int64_t n = problem.x.dim(-1);
+  for (int64_t i = 0; added && i < x.count(); ++i) sum.set(i, sum[i] + x[i]);
+  for (int64_t row = 0; row < x.count(); row += n) {
+    double squares = 0;
+    for (int64_t k = 0; k < n; ++k) squares += sum[row + k] * sum[row + k];
+    const double scale = 1 / std::sqrt(squares / static_cast<double>(n) + static_cast<double>(problem.eps));
+    for (int64_t k = 0; k < n; ++k) {
+      const double weight = problem.weight.defined() ? Elements(problem.weight)[k] : 1.0;
+      y.set(row + k, sum[row + k] * scale * (weight + static_cast<double>(problem.weight_offset)));
+    }
+  }
+}
+
+/// weight + offset as f32 next to each other; null for "all ones". `storage` holds them where they are not
+/// so.
+const float* prepared_weight(const cpu::RowKernels& rows, const RmsNormProblem& problem,
+                             std::vector<float>& storage) {
+  const Tensor& weight = problem.weight;
+  const int64_t n = problem.x.dim(-1);
+  if (!weight.defined() && problem.weight_offset == 0) return nullptr;
+  storage.assign(static_cast<size_t>(n), 1.0f);
+  const float* values = storage.data();
+  if (weight.defined())
+    values = cpu::read_floats(rows, weight.dtype(), weight.host_bytes(), cpu::Rows(weight).stride(), n,
+                              storage.data());
+  if (problem.weight_offset == 0) return values;
+  rows.unary({Unary::kShift, problem.weight_offset}, values, storage.data(), n);
+  return storage.data();
+}
+
+void run_cpu(const RmsNormProblem& problem) {
+  const cpu::RowKernels& kernels = cpu::row_kernels();
+  const DType dtype = problem.x.dtype();
+  const cpu::Rows x(problem.x);
+  const cpu::Rows y(problem.y);
+  const int64_t n = x.length();
+  std::vector<float> weight_storage;
+  const float* weight = prepared_weight(kernels, problem, weight_storage);
+  const std::byte* from = problem.x.host_bytes();
+  std::byte* to = problem.y.mutable_host_bytes();
+  const bool added = problem.residual.defined();
+  const cpu::Rows sum(added ? problem.residual : problem.x);
+  std::byte* residual = added ? problem.residual.mutable_host_bytes() : nullptr;
+
+  parallel_for(x.count(), cpu::row_grain(n), [&](int64_t begin, int64_t end) {
+    std::vector<float> buffers(static_cast<size_t>(dtype == DType::kF32 && x.stride() == 1 ? 0 : 2 * n));
+    for (int64_t row = begin; row < end; ++row) {
+      const float* values =
+          cpu::read_floats(kernels, dtype, from + x.offset(row), x.stride(), n, buffers.data());
+      if (added) {
+        // The sum is rounded to the residual's dtype, and the norm is that of the rounded sum.
+        std::byte* place = residual + sum.offset(row);
+        float* total = cpu::place_for(dtype, place, sum.stride(), buffers.data() + n);
+        const float* before = cpu::read_floats(kernels, dtype, place, sum.stride(), n, buffers.data() + n);
+        kernels.binary(Binary::kAdd, before, values, total, n);
+        cpu::write_floats(kernels, total, n, dtype, place, sum.stride());
+        values = cpu::read_floats(kernels, dtype, place, sum.stride(), n, buffers.data());
+      }
+      const double mean = kernels.sum_of_squares(values, 0.0f, n) / static_cast<double>(n);
+      const float scale = static_cast<float>(1 / std::sqrt(mean + static_cast<double>(problem.eps)));
+      std::byte* target = to + y.offset(row);
+      float* result = cpu::place_for(dtype, target, y.stride(), buffers.data());
+      kernels.normalise(values, 0.0f, scale, weight, nullptr, result, n);
+      cpu::write_floats(kernels, result, n, dtype, target, y.stride());
+    }
+  });
+}
+
+constexpr Kernel<RmsNormProblem> kKernels[] = {
+    {"rows", Device::kCpu, nullptr, run_cpu},
+    {"reference", Device::kReference, nullptr, run_reference},
+};
+
+Tensor run(const Tensor& x, const Tensor& residual, const Tensor& weight, float eps, float weight_offset) {
+  require_floating("rms_norm", "x", x);
+  require_rows("rms_norm", x);
+  if (weight.defined()) {
+    require_floating("rms_norm", "weight", weight);
+    require_shape("rms_norm", "weight", weight, {x.dim(-1)});
+  }
+  require_one_device("rms_norm", {&x, &weight, &residual});
+  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  const RmsNormProblem problem{x, residual, weight, eps, weight_offset, y};
+  choose<RmsNormProblem>("rms_norm", kKernels, x.device(), problem).run(problem);
+  return y;
+}
+
+}  // namespace
+
+Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, float weight_offset) {
+  return run(x, {}, weight, eps, weight_offset);
+}
+
+Tensor add_rms_norm(const Tensor& residual, const Tensor& x, const Tensor& weight, float eps,
+                    float weight_offset) {
+  require_floating("add_rms_norm", "residual", residual);
+  require_shape("add_rms_norm", "x", x, residual.shape());
+  require_one_dtype("add_rms_norm", {&residual, &x});
+  if (residual.is_read_only()) failed("add_rms_norm cannot add to {}: it is read-only", residual.to_string());
+  return run(x.shares_storage_with(residual) ? x.clone() : x, residual, weight, eps, weight_offset);
+}
+
+Cost rms_norm_cost(const Shape& x, DType dtype) {
+  const double count = static_cast<double>(x.element_count());
+  const double bytes = count * static_cast<double>(size_of(dtype));
+  return {4 * count, bytes, bytes};
+}
+
+}  // namespace martlet::ops
