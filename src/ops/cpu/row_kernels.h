@@ -13,6 +13,9 @@
 
 namespace martlet::ops::cpu {
 
+/// Elements whose sum is f32.
+inline constexpr int64_t kSumBlock = 4096;
+
 struct RowKernels {
   std::string_view name;
 
@@ -25,6 +28,8 @@ struct RowKernels {
   double (*sum_of_squares)(const float* x, float minus, int64_t count);
   /// NaN when there is one; minus infinity of nothing.
   float (*largest)(const float* x, int64_t count);
+  /// NaN when there is one; infinity of nothing.
+  float (*smallest)(const float* x, int64_t count);
   /// y = exp(x - minus) and the sum of y.
   double (*exponentials)(const float* x, float minus, float* y, int64_t count);
   /// y = (x - minus) * scale * weight + bias; weight and bias may be null.

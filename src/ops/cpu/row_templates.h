@@ -120,8 +120,6 @@ void binary_row(Binary function, const float* a, const float* b, float* y, int64
   }
 }
 
-constexpr int64_t kSumBlock = 4096;
-
 /// f(x) of a block summed: lane k mod 64, then the tree. f of the zeros behind the end must be masked by the
 /// caller's `tail`, which gets the last vector and its count.
 template <typename Function, typename Tail>
@@ -175,16 +173,30 @@ double sum_of_squares_row(const float* x, float minus, int64_t count) {
   });
 }
 
-float largest_row(const float* x, int64_t count) {
-  Floats most = all(-INFINITY);
+template <typename Better>
+float extreme_row(const float* x, int64_t count, float nothing, Better better) {
+  Floats best = all(nothing);
   int64_t i = 0;
-  for (; i + 16 <= count; i += 16) most = maximum(most, load(x + i));
-  float lanes[16];
-  store(lanes, most);
-  float result = lanes[0];
-  for (float lane : lanes) result = lane != lane || lane > result ? lane : result;
-  for (; i < count; ++i) result = x[i] != x[i] || x[i] > result ? x[i] : result;
-  return result;
+  for (; i + 16 <= count; i += 16) best = better(best, load(x + i));
+  // Lanes behind the end are filled with what has no effect.
+  float last[16];
+  store(last, all(nothing));
+  for (int64_t k = 0; i + k < count; ++k) last[k] = x[i + k];
+  best = better(best, load(last));
+  store(last, best);
+  for (int half = 8; half > 0; half /= 2) {
+    float other[16] = {};
+    for (int k = 0; k < half; ++k) other[k] = last[k + half];
+    store(last, better(load(last), load(other)));
+  }
+  return last[0];
+}
+
+float largest_row(const float* x, int64_t count) {
+  return extreme_row(x, count, -INFINITY, [](Floats a, Floats b) { return maximum(a, b); });
+}
+float smallest_row(const float* x, int64_t count) {
+  return extreme_row(x, count, INFINITY, [](Floats a, Floats b) { return minimum(a, b); });
 }
 
 double exponentials_row(const float* x, float minus, float* y, int64_t count) {
@@ -274,6 +286,7 @@ constexpr RowKernels make_row_kernels(std::string_view name) {
           .sum = sum_row,
           .sum_of_squares = sum_of_squares_row,
           .largest = largest_row,
+          .smallest = smallest_row,
           .exponentials = exponentials_row,
           .normalise = normalise_row,
           .widen_bf16 = widen_bf16_row,

@@ -9,11 +9,22 @@ namespace martlet::ops::cpu {
 
 Walk::Walk(const Shape& shape, std::initializer_list<const Tensor*> operands)
     : count_(shape.element_count()), operands_(static_cast<int>(operands.size())) {
-  std::array<Shape, kMaxOperands> full;
+  std::array<Shape, kMaxOperands> strides;
   size_t operand = 0;
   for (const Tensor* tensor : operands)
-    full[operand++] = tensor->shape() == shape ? tensor->strides() : tensor->expand(shape).strides();
+    strides[operand++] = tensor->shape() == shape ? tensor->strides() : tensor->expand(shape).strides();
+  merge(shape, strides);
+}
 
+Walk::Walk(const Shape& shape, std::initializer_list<Shape> strides)
+    : count_(shape.element_count()), operands_(static_cast<int>(strides.size())) {
+  std::array<Shape, kMaxOperands> all;
+  std::copy(strides.begin(), strides.end(), all.begin());
+  merge(shape, all);
+}
+
+void Walk::merge(const Shape& shape, const std::array<Shape, kMaxOperands>& strides) {
+  const auto operands = static_cast<size_t>(operands_);
   // From the last dimension to the first; a dimension joins the one before it when stepping over it is one
   // stride of its neighbour for every operand.
   std::array<int64_t, kMaxRank> sizes{};
@@ -22,25 +33,25 @@ Walk::Walk(const Shape& shape, std::initializer_list<const Tensor*> operands)
   for (int dim = shape.rank() - 1; dim >= 0; --dim) {
     if (shape[dim] == 1) continue;
     bool joins = rank > 0;
-    for (size_t i = 0; joins && i < operand; ++i)
-      joins = full[i][dim] == steps[i][rank - 1] * sizes[rank - 1];
+    for (size_t i = 0; joins && i < operands; ++i)
+      joins = strides[i][dim] == steps[i][rank - 1] * sizes[rank - 1];
     if (joins) {
       sizes[rank - 1] *= shape[dim];
       continue;
     }
     sizes[rank] = shape[dim];
-    for (size_t i = 0; i < operand; ++i) steps[i][rank] = full[i][dim];
+    for (size_t i = 0; i < operands; ++i) steps[i][rank] = strides[i][dim];
     ++rank;
   }
   if (rank == 0) {
     sizes[0] = count_;
-    for (size_t i = 0; i < operand; ++i) steps[i][0] = 1;
+    for (size_t i = 0; i < operands; ++i) steps[i][0] = 1;
     rank = 1;
   }
   rank_ = static_cast<int>(rank);
   std::reverse(sizes.begin(), sizes.begin() + rank_);
   shape_ = Shape(std::span<const int64_t>(sizes.data(), rank));
-  for (size_t i = 0; i < operand; ++i) {
+  for (size_t i = 0; i < operands; ++i) {
     std::reverse(steps[i].begin(), steps[i].begin() + rank_);
     strides_[i] = Shape(std::span<const int64_t>(steps[i].data(), rank));
   }

@@ -23,10 +23,15 @@ class Walk {
 
   /// Every operand has `shape`, or broadcasts to it.
   Walk(const Shape& shape, std::initializer_list<const Tensor*> operands);
+  /// Operands that are given by their strides, as many as `shape` has dimensions.
+  Walk(const Shape& shape, std::initializer_list<Shape> strides);
 
   int64_t count() const { return count_; }
   /// Elements between neighbours of a piece.
   int64_t stride(int operand) const { return strides_[static_cast<size_t>(operand)][rank_ - 1]; }
+
+  /// Whether all elements of an operand lie next to each other.
+  bool is_dense(int operand) const { return rank_ == 1 && stride(operand) == 1; }
 
   /// Pieces of elements [begin, end): offset (in elements) of each operand's first one, and how many. A piece
   /// never crosses a multiple of kPiece in its row.
@@ -36,6 +41,8 @@ class Walk {
   void parallel(FunctionRef<void(const Offsets& offsets, int64_t count)> body) const;
 
  private:
+  void merge(const Shape& shape, const std::array<Shape, kMaxOperands>& strides);
+
   int64_t count_ = 0;
   int rank_ = 0;
   int operands_ = 0;

@@ -1,0 +1,101 @@
+#include "ops/where.h"
+
+#include <cstring>
+
+#include "ops/check.h"
+#include "ops/cpu/walk.h"
+#include "ops/reference.h"
+
+namespace martlet::ops {
+namespace {
+
+struct WhereProblem {
+  Tensor condition;  ///< these three of y's shape, zero strides where they were broadcast
+  Tensor a;
+  Tensor b;
+  Tensor y;
+};
+
+void run_reference(const WhereProblem& problem) {
+  const Elements condition(problem.condition);
+  const Elements a(problem.a);
+  const Elements b(problem.b);
+  Elements y(problem.y);
+  for (int64_t i = 0; i < y.count(); ++i) {
+    const Elements& chosen = condition.integer(i) != 0 ? a : b;
+    if (is_floating(problem.y.dtype())) {
+      y.set(i, chosen[i]);
+    } else {
+      y.set_integer(i, chosen.integer(i));
+    }
+  }
+}
+
+/// Elements are only moved, so their type is their size.
+template <typename T>
+void run_sized(const WhereProblem& problem) {
+  const std::byte* condition = problem.condition.host_bytes();
+  const std::byte* a = problem.a.host_bytes();
+  const std::byte* b = problem.b.host_bytes();
+  std::byte* y = problem.y.mutable_host_bytes();
+  constexpr auto kBytes = static_cast<int64_t>(sizeof(T));
+  const cpu::Walk walk(problem.y.shape(), {&problem.y, &problem.condition, &problem.a, &problem.b});
+  walk.parallel([&](const cpu::Walk::Offsets& offsets, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      const bool holds = condition[offsets[1] + i * walk.stride(1)] != std::byte{0};
+      const std::byte* from = holds ? a + (offsets[2] + i * walk.stride(2)) * kBytes
+                                    : b + (offsets[3] + i * walk.stride(3)) * kBytes;
+      std::memcpy(y + (offsets[0] + i * walk.stride(0)) * kBytes, from, sizeof(T));
+    }
+  });
+}
+
+void run_cpu(const WhereProblem& problem) {
+  switch (size_of(problem.y.dtype())) {
+    case 1:
+      return run_sized<uint8_t>(problem);
+    case 2:
+      return run_sized<uint16_t>(problem);
+    case 4:
+      return run_sized<uint32_t>(problem);
+    default:
+      return run_sized<uint64_t>(problem);
+  }
+}
+
+constexpr Kernel<WhereProblem> kKernels[] = {
+    {"moves", Device::kCpu, nullptr, run_cpu},
+    {"reference", Device::kReference, nullptr, run_reference},
+};
+
+Shape result_shape(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  try {
+    return broadcast(condition.shape(), broadcast(a.shape(), b.shape()));
+  } catch (Error& error) {
+    throw error.within("where");
+  }
+}
+
+}  // namespace
+
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  for (const Tensor* tensor : {&condition, &a, &b})
+    if (!tensor->defined()) failed("where takes three tensors, got nothing for one");
+  if (condition.dtype() != DType::kBool)
+    failed("where takes a condition of bool, got {}", condition.to_string());
+  require_one_dtype("where", {&a, &b});
+  require_one_device("where", {&condition, &a, &b});
+  const Shape shape = result_shape(condition, a, b);
+  const WhereProblem problem{condition.expand(shape), a.expand(shape), b.expand(shape),
+                             Tensor::empty(shape, a.dtype(), a.device())};
+  choose<WhereProblem>("where", kKernels, a.device(), problem).run(problem);
+  return problem.y;
+}
+
+Cost where_cost(const Shape& result, DType dtype) {
+  const double count = static_cast<double>(result.element_count());
+  const double bytes = static_cast<double>(size_of(dtype));
+  return {count, count * (1 + 2 * bytes), count * bytes};
+}
+
+}  // namespace martlet::ops
