@@ -8,6 +8,9 @@
 #include <immintrin.h>
 #include <string_view>
 
+#include "ops/cpu/unrolled.h"
+#include "tensor/dtype.h"
+
 namespace martlet::ops::cpu {
 namespace {
 
@@ -53,7 +56,36 @@ inline float sum(Lanes a) {
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
+/// Sums of a tile [columns][rows] to out[row * stride + column], or added to what is there.
+template <int kColumns, int kRows>
+[[gnu::always_inline]] inline void store_sums(const Lanes (&sums)[kColumns][kRows], bool add, float* out,
+                                              int64_t stride) {
+  unrolled<kColumns>([&](auto n) {
+    unrolled<kRows>([&](auto m) {
+      float& at = out[m.value * stride + n.value];
+      const float total = sum(sums[n.value][m.value]);
+      at = add ? at + total : total;
+    });
+  });
+}
 
+inline Lanes add(Lanes a, Lanes b) {
+  return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
+}
+/// The bf16 bits of eight values, as `to_bf16` rounds.
+inline __m256i bf16_bits(__m256 a) {
+  const __m256i bits = _mm256_castps_si256(a);
+  const __m256i upper = _mm256_srli_epi32(bits, 16);
+  const __m256i even = _mm256_and_si256(upper, _mm256_set1_epi32(1));
+  const __m256i rounded =
+      _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(even, _mm256_set1_epi32(0x7fff))), 16);
+  const __m256i quiet = _mm256_or_si256(upper, _mm256_set1_epi32(0x40));
+  return _mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q)));
+}
+inline void store_bf16(BF16* to, Lanes a) {
+  const __m256i mixed = _mm256_packus_epi32(bf16_bits(a.low), bf16_bits(a.high));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permute4x64_epi64(mixed, 0xd8));
+}
 inline Lanes load_first(const float* from, int64_t count) {
   alignas(32) float values[16] = {};
   std::memcpy(values, from, static_cast<size_t>(count) * sizeof(float));

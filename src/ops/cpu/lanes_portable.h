@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "ops/cpu/unrolled.h"
 #include "tensor/dtype.h"
 
 namespace martlet::ops::cpu {
@@ -64,7 +65,25 @@ inline float sum(Lanes a) {
     for (int i = 0; i < half; ++i) a.at[i] += a.at[i + half];
   return a.at[0];
 }
+/// Sums of a tile [columns][rows] to out[row * stride + column], or added to what is there.
+template <int kColumns, int kRows>
+[[gnu::always_inline]] inline void store_sums(const Lanes (&sums)[kColumns][kRows], bool add, float* out,
+                                              int64_t stride) {
+  unrolled<kColumns>([&](auto n) {
+    unrolled<kRows>([&](auto m) {
+      float& at = out[m.value * stride + n.value];
+      const float total = sum(sums[n.value][m.value]);
+      at = add ? at + total : total;
+    });
+  });
+}
 
+inline Lanes add(Lanes a, Lanes b) {
+  return each_lane<Lanes>([&](int i) { return a.at[i] + b.at[i]; });
+}
+inline void store_bf16(BF16* to, Lanes a) {
+  for (int i = 0; i < 16; ++i) to[i] = to_bf16(a.at[i]);
+}
 inline Lanes load_first(const float* from, int64_t count) {
   Lanes result = zero();
   std::memcpy(result.at, from, static_cast<size_t>(count) * sizeof(float));

@@ -1,8 +1,8 @@
-// The outer loops of products on the CPU: what is packed, how it is cut for the caches, who computes what.
+// The outer loops of products on the CPU: what is unpacked, how work is cut for the caches and threads.
 //
-// Few x rows multiply the weight as it is stored. With more, weight rows are unpacked to f32 panels, each of
-// which serves all x rows of a block. Sizes: a slice of a panel (kPanelBytes) and a tile of x rows stay in
-// the L1 cache (32 KiB or more), a block of x rows (kBlockBytes) in the L2 (512 KiB or more).
+// Few x rows multiply the weight as it is stored. With more, x is cut into blocks of rows; over each, slice
+// by slice of k (linear_kernels.h), go panels of a few weight rows, unpacked to f32 (bf16) once for the whole
+// block. A slice of a block stays in the L2 cache, a panel in the L1.
 
 #include <algorithm>
 #include <cstring>
@@ -16,10 +16,11 @@ namespace martlet::ops::cpu {
 namespace {
 
 constexpr int64_t kPanelRows = 8;
-constexpr int64_t kPanelBytes = 20 << 10;
-constexpr int64_t kBlockBytes = 256 << 10;
+// At 48 steps a slice of a block takes 384 KiB of an L2 cache of 512 KiB or more.
+constexpr int64_t kBlockRows = 128;
+// Columns after which the next slice of k begins: what y's part and x's slice take from each other's cache.
+constexpr int64_t kChunkColumns = 512;
 constexpr int64_t kStepBytes = 64;  // one vector of x or of a panel, whatever its elements
-constexpr int64_t kStepSums = 16;   // f32 lanes that a sum is kept in
 // Less weight than this, in bytes as it is stored, is not worth waking a thread for.
 constexpr int64_t kLeastBytes = 32 << 10;
 
@@ -49,16 +50,6 @@ int64_t row_bytes(const Weight& weight) {
                             : weight.columns() * size_of(weight.storage().dtype());
 }
 
-void copy_x_row(const std::byte* from, DType dtype, int64_t columns, DType element, std::byte* to) {
-  if (dtype == element) {
-    std::memcpy(to, from, static_cast<size_t>(columns * size_of(element)));
-    return;
-  }
-  const BF16* narrow = reinterpret_cast<const BF16*>(from);
-  float* wide = reinterpret_cast<float*>(to);
-  for (int64_t k = 0; k < columns; ++k) wide[k] = to_float(narrow[k]);
-}
-
 /// x with elements of the kernels' type and rows padded with zeros to whole steps: itself where it is so
 /// already.
 Tensor prepared(const LinearKernels& kernels, const Tensor& x) {
@@ -66,6 +57,8 @@ Tensor prepared(const LinearKernels& kernels, const Tensor& x) {
   const int64_t columns = x.dim(1);
   const int64_t stride = rounded_up(std::max<int64_t>(1, columns), kernels.vector);
   if (x.dtype() == kernels.element && stride == columns) return x;
+  // bf16 elements widen as a bf16 weight's do.
+  const auto copy = linear_kernels(name_of(x.dtype()), kernels.element).unpack;
   Tensor result = Tensor::empty({tokens, stride}, kernels.element);
   std::byte* to = result.mutable_host_bytes();
   const std::byte* from = x.host_bytes();
@@ -73,7 +66,7 @@ Tensor prepared(const LinearKernels& kernels, const Tensor& x) {
   parallel_for(tokens, std::max<int64_t>(1, kLeastBytes / (stride * size)), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       std::byte* out = to + row * stride * size;
-      copy_x_row(from + row * columns * size_of(x.dtype()), x.dtype(), columns, kernels.element, out);
+      copy(from + row * columns * size_of(x.dtype()), columns, out);
       std::memset(out + columns * size, 0, static_cast<size_t>((stride - columns) * size));
     }
   });
@@ -84,17 +77,15 @@ Tensor prepared(const LinearKernels& kernels, const Tensor& x) {
 /// already be.
 void finish(const Work& work, const float* sums, int64_t sums_stride, int64_t row, int64_t count,
             int64_t column, int64_t columns) {
-  if (work.y_dtype == DType::kF32 && work.bias == nullptr) return;
+  const float* bias = work.bias == nullptr ? nullptr : work.bias + column;
   for (int64_t i = 0; i < count; ++i) {
     const float* from = sums + i * sums_stride;
     const int64_t at = (row + i) * work.rows + column;
-    if (work.y_dtype == DType::kF32) {
+    if (work.y_dtype == DType::kBF16) {
+      work.kernels.to_bf16(from, bias, columns, reinterpret_cast<BF16*>(work.y) + at);
+    } else if (bias != nullptr) {
       float* out = reinterpret_cast<float*>(work.y) + at;
-      for (int64_t j = 0; j < columns; ++j) out[j] = from[j] + work.bias[column + j];
-    } else {
-      BF16* out = reinterpret_cast<BF16*>(work.y) + at;
-      for (int64_t j = 0; j < columns; ++j)
-        out[j] = to_bf16(work.bias == nullptr ? from[j] : from[j] + work.bias[column + j]);
+      for (int64_t j = 0; j < columns; ++j) out[j] = from[j] + bias[j];
     }
   }
 }
@@ -118,71 +109,89 @@ void multiply_few(const Work& work) {
   parallel_for(work.rows, grain, [&](int64_t begin, int64_t end) {
     const Sums sums = sums_for(work, 0, begin, end - begin, scratch_data + work.tokens * begin);
     work.kernels.few_rows({work.x, work.tokens, work.stride(), work.weight + begin * work.row_bytes,
-                           end - begin, work.row_bytes, work.columns, sums.at, sums.stride});
+                           end - begin, work.row_bytes, work.columns,
+                           slice_steps(work.steps) * work.kernels.vector, sums.at, sums.stride});
     finish(work, sums.at, sums.stride, 0, work.tokens, begin, end - begin);
   });
 }
 
-/// What one thread computes panels in.
-struct PanelScratch {
-  std::shared_ptr<std::byte> panel;
-  std::shared_ptr<std::byte> kept;  // lanes between slices of k
-  std::shared_ptr<std::byte> sums;  // f32 on the way to bf16
+/// A slice of k: vectors [step, step + steps), elements [element, element + elements) of stored rows.
+struct Slice {
+  int64_t step;
+  int64_t steps;
+  int64_t elements;
+  int64_t byte;  // of a stored row
+  int64_t bytes;
 };
 
-/// How a product is cut: blocks of x rows, panels of weight rows, slices of k.
-struct Cut {
-  int64_t block_rows;
-  int64_t blocks;
-  int64_t panels;
-  int64_t slice_steps;
+/// What a thread computes at once: x rows and weight rows.
+struct Piece {
+  int64_t row;
+  int64_t rows;
+  int64_t column;
+  int64_t columns;
 };
 
-Cut cut_of(const Work& work) {
-  const int64_t most_rows = std::max<int64_t>(24, kBlockBytes / (work.steps * kStepBytes));
-  const int64_t blocks = (work.tokens + most_rows - 1) / most_rows;
-  const int64_t block_rows = rounded_up((work.tokens + blocks - 1) / blocks, 12);  // whole tiles of 3 or 4
-  const int64_t most_steps = kPanelBytes / (kPanelRows * kStepBytes);
-  const int64_t slices = (work.steps + most_steps - 1) / most_steps;
-  return {block_rows, (work.tokens + block_rows - 1) / block_rows, (work.rows + kPanelRows - 1) / kPanelRows,
-          (work.steps + slices - 1) / slices};
-}
-
-PanelScratch scratch_for(const Work& work, const Cut& cut) {
-  PanelScratch scratch;
-  scratch.panel = allocate(Device::kCpu, kPanelRows * work.steps * kStepBytes);
-  const int64_t outputs = cut.block_rows * kPanelRows;
-  const bool sliced = cut.slice_steps < work.steps;
-  scratch.kept = allocate(Device::kCpu, sliced ? outputs * kStepSums * size_of(DType::kF32) : 0);
-  scratch.sums = allocate(Device::kCpu, work.y_dtype == DType::kF32 ? 0 : outputs * size_of(DType::kF32));
-  return scratch;
-}
-
-/// Weight rows [begin, begin + count) as padded panel rows.
-void fill_panel(const Work& work, int64_t begin, int64_t count, std::byte* panel) {
-  const int64_t used = work.columns * size_of(work.kernels.element);
-  for (int64_t i = 0; i < count; ++i, panel += work.steps * kStepBytes) {
-    work.kernels.unpack(work.weight + (begin + i) * work.row_bytes, work.columns, panel);
-    std::memset(panel + used, 0, static_cast<size_t>(work.steps * kStepBytes - used));
+/// One slice of one panel for all rows of the piece.
+void multiply_panel(const Work& work, const Slice& slice, const Piece& piece, const Sums& sums,
+                    std::byte* panel) {
+  const LinearKernels& kernels = work.kernels;
+  const std::byte* weight = work.weight + piece.column * work.row_bytes + slice.byte;
+  const int64_t used = slice.elements * size_of(kernels.element);
+  for (int64_t i = 0; i < piece.columns; ++i) {
+    std::byte* row = panel + i * slice.steps * kStepBytes;
+    kernels.unpack(weight + i * work.row_bytes, slice.elements, row);
+    std::memset(row + used, 0, static_cast<size_t>(slice.steps * kStepBytes - used));
   }
+  kernels.panel({work.x + (piece.row * work.steps + slice.step) * kStepBytes, piece.rows, work.stride(),
+                 panel, piece.columns, slice.steps * kernels.vector, slice.steps, slice.step > 0, sums.at,
+                 sums.stride, weight + piece.columns * work.row_bytes,
+                 std::min(kPanelRows, work.rows - piece.column - piece.columns), work.row_bytes,
+                 slice.bytes});
 }
 
-void multiply_panel(const Work& work, const Cut& cut, int64_t block, int64_t panel,
-                    const PanelScratch& scratch) {
-  const int64_t row = block * cut.block_rows;
-  const int64_t count = std::min(cut.block_rows, work.tokens - row);
-  const int64_t column = panel * kPanelRows;
-  const int64_t columns = std::min(kPanelRows, work.rows - column);
-  fill_panel(work, column, columns, scratch.panel.get());
-  const Sums sums = sums_for(work, row, column, columns, reinterpret_cast<float*>(scratch.sums.get()));
-  for (int64_t step = 0; step < work.steps; step += cut.slice_steps) {
-    const int64_t steps = std::min(cut.slice_steps, work.steps - step);
-    work.kernels.panel({work.x + (row * work.steps + step) * kStepBytes, count, work.stride(),
-                        scratch.panel.get() + step * kStepBytes, columns, work.stride(), steps,
-                        reinterpret_cast<float*>(scratch.kept.get()), step == 0, step + steps == work.steps,
-                        sums.at, sums.stride});
+/// The piece's outputs, slice by slice. `panel` holds kPanelRows rows of a slice, `scratch` the sums on their
+/// way to bf16.
+void multiply_piece(const Work& work, const Piece& piece, std::byte* panel, float* scratch) {
+  const Sums sums = sums_for(work, piece.row, piece.column, piece.columns, scratch);
+  const int64_t steps = slice_steps(work.steps);
+  const int64_t row_elements_bytes = work.row_bytes;
+  for (int64_t step = 0; step < work.steps; step += steps) {
+    const int64_t begin = step * work.kernels.vector;
+    const int64_t end = std::min(begin + steps * work.kernels.vector, work.columns);
+    const int64_t byte = work.columns == 0 ? 0 : row_elements_bytes * begin / work.columns;
+    const Slice slice{step, std::min(steps, work.steps - step), end - begin, byte,
+                      work.columns == 0 ? 0 : row_elements_bytes * end / work.columns - byte};
+    for (int64_t column = 0; column < piece.columns; column += kPanelRows) {
+      const Piece panel_piece{piece.row, piece.rows, piece.column + column,
+                              std::min(kPanelRows, piece.columns - column)};
+      multiply_panel(work, slice, panel_piece, {sums.at + column, sums.stride}, panel);
+    }
   }
-  finish(work, sums.at, sums.stride, row, count, column, columns);
+  finish(work, sums.at, sums.stride, piece.row, piece.rows, piece.column, piece.columns);
+}
+
+/// Blocks of x rows of nearly equal size, whole tiles of 3 or 4, and panels; each thread takes a range of
+/// (block, panel) pairs.
+void multiply_many(const Work& work) {
+  const int64_t most_blocks = (work.tokens + kBlockRows - 1) / kBlockRows;
+  const int64_t block_rows = rounded_up((work.tokens + most_blocks - 1) / most_blocks, 12);
+  const int64_t blocks = (work.tokens + block_rows - 1) / block_rows;
+  const int64_t panels = (work.rows + kPanelRows - 1) / kPanelRows;
+  parallel_for(blocks * panels, 1, [&](int64_t begin, int64_t end) {
+    const auto panel = allocate(Device::kCpu, kPanelRows * slice_steps(work.steps) * kStepBytes);
+    const int64_t outputs = work.y_dtype == DType::kF32 ? 0 : block_rows * kChunkColumns;
+    const auto scratch = allocate(Device::kCpu, outputs * size_of(DType::kF32));
+    for (int64_t at = begin; at < end;) {
+      const int64_t row = at / panels * block_rows;
+      const int64_t first = at % panels;
+      const int64_t last = std::min({panels, first + end - at, first + kChunkColumns / kPanelRows});
+      const Piece piece{row, std::min(block_rows, work.tokens - row), first * kPanelRows,
+                        std::min(last * kPanelRows, work.rows) - first * kPanelRows};
+      multiply_piece(work, piece, panel.get(), reinterpret_cast<float*>(scratch.get()));
+      at += last - first;
+    }
+  });
 }
 
 const LinearKernels* find(std::span<const TypedLinearKernels> all, std::string_view type_name) {
@@ -193,9 +202,15 @@ const LinearKernels* find(std::span<const TypedLinearKernels> all, std::string_v
 
 }  // namespace
 
+int64_t slice_steps(int64_t steps) {
+  const int64_t slices = (steps + 47) / 48;
+  return rounded_up((steps + slices - 1) / slices, 16);
+}
+
 const LinearKernels& linear_kernels(std::string_view type_name, DType x) {
-  static_cast<void>(x);
   const CpuFeatures& features = cpu_features();
+  if (x == DType::kBF16 && features.avx512_bf16)
+    if (const LinearKernels* pairs = find(linear_kernels_avx512bf16(), type_name)) return *pairs;
   const LinearKernels* found = find(features.avx512 ? linear_kernels_avx512()
                                     : features.avx2 ? linear_kernels_avx2()
                                                     : linear_kernels_portable(),
@@ -233,12 +248,7 @@ void multiply(const LinearKernels& kernels, const Tensor& x, const Weight& weigh
                   out.mutable_host_bytes(),
                   y.dtype()};
   if (work.tokens <= kFewRows) return multiply_few(work);
-  const Cut cut = cut_of(work);
-  parallel_for(cut.blocks * cut.panels, 1, [&](int64_t begin, int64_t end) {
-    const PanelScratch scratch = scratch_for(work, cut);
-    for (int64_t item = begin; item < end; ++item)
-      multiply_panel(work, cut, item / cut.panels, item % cut.panels, scratch);
-  });
+  multiply_many(work);
 }
 
 }  // namespace martlet::ops::cpu

@@ -1,6 +1,6 @@
 #include "ops/cpu/lanes_avx2.h"
 // The templates are written over the lanes above.
-#include "ops/cpu/linear_templates.h"
+#include "ops/cpu/linear_table.h"
 
 namespace martlet::ops::cpu {
 

@@ -10,21 +10,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ops/cpu/unrolled.h"
+
 namespace martlet::ops::cpu {
 namespace {
-
-template <int kIndex>
-struct Index {
-  static constexpr int value = kIndex;
-};
-/// of(Index<0>()), ..., of(Index<kCount - 1>()).
-template <int kCount, int kIndex = 0, typename Of>
-[[gnu::always_inline]] inline void unrolled(Of of) {
-  if constexpr (kIndex < kCount) {
-    of(Index<kIndex>());
-    unrolled<kCount, kIndex + 1>(of);
-  }
-}
 
 alignas(64) constexpr float kNibbles[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 alignas(64) constexpr float kNibblesFrom16[16] = {16, 17, 18, 19, 20, 21, 22, 23,
@@ -41,7 +30,13 @@ alignas(64) constexpr float kLevels[16] = {-127, -104, -83, -65, -49, -35, -22, 
 
 // Dense rows: a block is one step; the last, shorter one has a function of its own.
 
-struct DenseF32 {
+/// Sources whose steps are sixteen f32 lanes.
+struct LanesSource {
+  using Element = float;
+  static constexpr int64_t kVector = 16;
+};
+
+struct DenseF32 : LanesSource {
   static constexpr int64_t kElements = 16;
   static constexpr int64_t kBytes = 64;
   static constexpr bool kPartial = true;
@@ -54,7 +49,7 @@ struct DenseF32 {
   }
 };
 
-struct DenseBF16 {
+struct DenseBF16 : LanesSource {
   static constexpr int64_t kElements = 16;
   static constexpr int64_t kBytes = 32;
   static constexpr bool kPartial = true;
@@ -65,7 +60,7 @@ struct DenseBF16 {
   }
 };
 
-struct DenseF16 {
+struct DenseF16 : LanesSource {
   static constexpr int64_t kElements = 16;
   static constexpr int64_t kBytes = 32;
   static constexpr bool kPartial = true;
@@ -77,7 +72,7 @@ struct DenseF16 {
 };
 
 template <int64_t kBlockElements, int64_t kBlockBytes>
-struct PackedSource {
+struct PackedSource : LanesSource {
   static constexpr int64_t kElements = kBlockElements;
   static constexpr int64_t kBytes = kBlockBytes;
   static constexpr bool kPartial = false;
