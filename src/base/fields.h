@@ -20,7 +20,8 @@ class Fields {
   /// True when the key is there and not null.
   bool has(std::string_view key) const;
 
-  // The value of `key`; without a fallback a missing key is an error. Wrong kinds are errors.
+  // The value of `key`; without a fallback a missing key is an error. A null counts as missing. Wrong kinds
+  // are errors, but a whole real ("1e6", "4096.0") reads as an integer.
   int64_t integer(std::string_view key) const;
   int64_t integer(std::string_view key, int64_t fallback) const;
   double real(std::string_view key) const;
@@ -28,6 +29,7 @@ class Fields {
   bool boolean(std::string_view key, bool fallback) const;
   std::string text(std::string_view key) const;
   std::string text(std::string_view key, std::string_view fallback) const;
+  /// The value of any kind, or null when the key is missing or null.
   const Json* value(std::string_view key) const;
 
   /// An integer within [low, high]; the error gives the range.
@@ -42,6 +44,8 @@ class Fields {
  private:
   [[noreturn]] void wrong_kind(std::string_view key, std::string_view expected, const Json& got) const;
   const Json* lookup(std::string_view key) const;
+  const Json& required(std::string_view key) const;
+  int64_t as_integer(std::string_view key, const Json& value) const;
 
   const Json& object_;
   std::string source_;

@@ -35,9 +35,10 @@ bool file_exists(const std::string& path);
 bool is_directory(const std::string& path);
 void make_directories(const std::string& path);
 
-/// A file that appears under its name only when `commit` has succeeded: temporary name beside it, fsync,
-/// rename, fsync of the folder. Destroying it without commit removes the temporary file. A full disk throws
-/// kExhausted.
+/// A file that appears under its name only when `commit` has succeeded: no name or a temporary one beside it,
+/// fsync, rename, fsync of the folder. Destroying it without commit leaves nothing, nor does killing the
+/// process where the file system has nameless files. A full disk throws kExhausted, at any `write` or at
+/// `commit`. A symbolic link is followed; a device or a pipe is written in place.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -51,9 +52,15 @@ class AtomicFile {
   void commit();
 
  private:
+  void flush();
+  void write_through(std::span<const std::byte> bytes);
+  void discard() noexcept;
+
   std::string path_;
-  std::string temporary_;
+  std::string temporary_;  // empty while the file has no name
+  std::string buffer_;     // small writes gathered
   int descriptor_ = -1;
+  bool in_place_ = false;
   uint64_t position_ = 0;
 };
 

@@ -1,0 +1,246 @@
+// The thread pool.
+//
+// Problem: a model's step is thousands of short loops (microseconds to milliseconds), each to be shared among
+// the CPUs, with results that never depend on who ran what. Example: 2 threads, count 10, grain 4 is cut into
+// [0, 4) and [4, 10) or the like, always the same; the caller runs range 0, worker 1 runs range 1.
+//
+// Idea: a loop is published by raising an epoch number. Range r is worker r's; it is taken by moving its
+// claim from the last epoch to this one, so nobody runs it twice. A caller that has done its own range takes
+// those whose worker has not come yet: a worker that the kernel put to sleep costs nothing. Workers spin a
+// little for the next epoch (loops follow each other closely), then sleep on it.
+//
+// Invariants:
+// 1. Between loops every claim equals the epoch.
+// 2. Whoever took a claim of epoch e may read the loop's description until it lowers `remaining_`; the caller
+// changes
+//    the description only when `remaining_` is zero. A worker that comes late fails to claim and reads
+//    nothing.
+
+#include "base/thread_pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+
+namespace martlet {
+namespace {
+
+// The gap between two operations of a decode step is some microseconds; sleeping and waking costs about 50.
+constexpr std::chrono::microseconds kSpin{50};
+// Reading the clock costs as much as some pauses; it is read once in this many.
+constexpr int kPausesPerClockRead = 32;
+// Past this a request is a mistake, not a machine.
+constexpr int kMaximumThreads = 4096;
+
+// True while this thread runs a body: loops inside it run right there.
+thread_local bool inside_body = false;
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+/// Spins until `done()` or the spinning time is over.
+template <typename Done>
+bool spin_until(Done done) {
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < kPausesPerClockRead; ++i) {
+      if (done()) return true;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return done();
+}
+
+using Body = FunctionRef<void(int64_t, int64_t)>;
+
+/// [0, count) cut at multiples of the grain into nearly equal ranges.
+struct Partition {
+  int64_t count;
+  int64_t grain;
+  int64_t ranges;
+
+  Partition(int64_t count_, int64_t grain_, int threads) : count(count_), grain(grain_) {
+    units_ = count / grain + (count % grain != 0 ? 1 : 0);
+    ranges = std::min<int64_t>(units_, threads);
+  }
+
+  int64_t begin(int64_t range) const {
+    if (range == ranges) return count;
+    // The first `units % ranges` ranges are one unit longer.
+    return (units_ / ranges * range + std::min(range, units_ % ranges)) * grain;
+  }
+
+ private:
+  int64_t units_;
+};
+
+void run_range(const Partition& partition, Body body, int64_t range) {
+  struct Mark {
+    bool before = std::exchange(inside_body, true);
+    ~Mark() { inside_body = before; }
+  } mark;
+  body(partition.begin(range), partition.begin(range + 1));
+}
+
+struct alignas(64) Claim {
+  std::atomic<uint32_t> epoch;
+};
+
+class Pool {
+ public:
+  /// Runs the loop with the help of the workers; false when another thread's loop has them.
+  bool run(const Partition& partition, Body body, int threads) {
+    std::unique_lock lock(callers_, std::try_to_lock);
+    if (!lock.owns_lock()) return false;
+    if (static_cast<size_t>(threads) != claims_.size()) resize(threads);
+    publish(partition, body);
+    take(0);
+    for (int64_t range = 1; range < partition.ranges; ++range) {
+      if (claim(range, epoch_.load(std::memory_order_relaxed))) take(range);
+    }
+    wait_for_all();
+    loop_ = nullptr;
+    if (std::exception_ptr error = std::exchange(error_, nullptr)) std::rethrow_exception(error);
+    return true;
+  }
+
+ private:
+  struct Loop {
+    const Partition& partition;
+    Body body;
+  };
+
+  void publish(const Partition& partition, Body body) {
+    description_.emplace(Loop{partition, body});
+    loop_ = &*description_;
+    error_range_ = partition.ranges;
+    const uint32_t next = epoch_.load(std::memory_order_relaxed) + 1;
+    remaining_.store(static_cast<uint32_t>(partition.ranges), std::memory_order_relaxed);
+    claims_[0].epoch.store(next, std::memory_order_relaxed);
+    for (size_t range = static_cast<size_t>(partition.ranges); range < claims_.size(); ++range) {
+      claims_[range].epoch.store(next, std::memory_order_relaxed);
+    }
+    epoch_.store(next, std::memory_order_release);
+    epoch_.notify_all();
+  }
+
+  bool claim(int64_t range, uint32_t epoch) {
+    uint32_t expected = epoch - 1;
+    return claims_[static_cast<size_t>(range)].epoch.compare_exchange_strong(expected, epoch,
+                                                                             std::memory_order_acq_rel);
+  }
+
+  /// Runs a claimed range. The lowest range's exception is kept.
+  void take(int64_t range) {
+    try {
+      run_range(loop_->partition, loop_->body, range);
+    } catch (...) {
+      const std::lock_guard lock(errors_);
+      if (range < error_range_) {
+        error_range_ = range;
+        error_ = std::current_exception();
+      }
+    }
+    if (remaining_.fetch_sub(1, std::memory_order_acq_rel) == 1) remaining_.notify_one();
+  }
+
+  void wait_for_all() {
+    const auto done = [&] { return remaining_.load(std::memory_order_acquire) == 0; };
+    if (spin_until(done)) return;
+    for (uint32_t left; (left = remaining_.load(std::memory_order_acquire)) != 0;) remaining_.wait(left);
+  }
+
+  void work(int64_t range, uint32_t seen) {
+    while (true) {
+      const auto published = [&] { return epoch_.load(std::memory_order_acquire) != seen; };
+      if (!spin_until(published)) epoch_.wait(seen, std::memory_order_acquire);
+      const uint32_t now = epoch_.load(std::memory_order_acquire);
+      if (now == seen) continue;
+      seen = now;
+      if (stopping_.load(std::memory_order_acquire)) return;
+      if (claim(range, now)) take(range);
+    }
+  }
+
+  void resize(int threads) {
+    stopping_.store(true, std::memory_order_release);
+    epoch_.fetch_add(1, std::memory_order_release);
+    epoch_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+    workers_.clear();
+    stopping_.store(false, std::memory_order_release);
+    const uint32_t now = epoch_.load(std::memory_order_relaxed);
+    claims_ = std::vector<Claim>(static_cast<size_t>(threads));
+    for (Claim& each : claims_) each.epoch.store(now, std::memory_order_relaxed);
+    try {
+      for (int64_t range = 1; range < threads; ++range) {
+        workers_.emplace_back([this, range, now] { work(range, now); });
+      }
+    } catch (const std::system_error&) {
+      // The system grants no more threads: the caller does the ranges that have no worker.
+    }
+  }
+
+  std::mutex callers_;
+  std::vector<std::thread> workers_;
+  std::vector<Claim> claims_;
+  std::optional<Loop> description_;
+  Loop* loop_ = nullptr;
+  std::mutex errors_;
+  int64_t error_range_ = 0;
+  std::exception_ptr error_;
+  alignas(64) std::atomic<uint32_t> epoch_{0};
+  alignas(64) std::atomic<uint32_t> remaining_{0};
+  std::atomic<bool> stopping_{false};
+};
+
+/// Never destroyed: at exit the workers sleep, and a process that was forked has none to join.
+Pool& pool() {
+  static Pool& instance = *new Pool;
+  return instance;
+}
+
+std::atomic<int> chosen_threads{0};
+
+}  // namespace
+
+int thread_count() {
+  int count = chosen_threads.load(std::memory_order_relaxed);
+  if (count == 0) {
+    set_thread_count(0);
+    count = chosen_threads.load(std::memory_order_relaxed);
+  }
+  return count;
+}
+
+void set_thread_count(int count) {
+  if (count > kMaximumThreads) {
+    fail(ErrorCode::kUsage, "{} threads were asked for; at most {} are served", count, kMaximumThreads);
+  }
+  chosen_threads.store(count < 1 ? available_cpus() : count, std::memory_order_relaxed);
+}
+
+void parallel_for(int64_t count, int64_t grain, Body body) {
+  if (grain < 1) failed("parallel_for: the grain must be at least 1, got {}", grain);
+  if (count <= 0) return;
+  const int threads = thread_count();
+  const Partition partition(count, grain, threads);
+  if (partition.ranges > 1 && !inside_body && pool().run(partition, body, threads)) return;
+  for (int64_t range = 0; range < partition.ranges; ++range) run_range(partition, body, range);
+}
+
+}  // namespace martlet
