@@ -141,9 +141,14 @@ void expect_contract(const std::vector<Tensor>& inputs, const Operation& operati
   const Tensor result_there = operation(on_reference);
   EXPECT_EQ(result_there.device(), Device::kReference);
   const Tensor expected = result_there.to(Device::kCpu);
+  std::vector<std::byte> fused;
   at_every_level([&] {
     set_thread_count(1);
     const Tensor actual = operation(inputs);
+    if (cpu_features().avx2 && fused.empty()) fused = bits_of(actual);
+    if (cpu_features().avx2) {
+      EXPECT_EQ(bits_of(actual), fused) << "against AVX-512";
+    }
     EXPECT_TRUE(actual.is_contiguous());
     expect_close(actual, expected, tolerance);
     EXPECT_EQ(bits_of(operation(dense)), bits_of(actual)) << "another layout";

@@ -30,25 +30,33 @@ Floats polynomial(Floats x, float highest, Rest... rest) {
   return value;
 }
 
-/// e^(x + rest), `rest` small: x + rest = n ln 2 + r with |r| <= ln 2 / 2, and e^r = 1 + r + r^2 q(r). ln 2
-/// is split so that n times its upper part is exact; 2^n is applied in two exact steps, so that subnormal
-/// results round once.
-inline Floats exp_of_sum(Floats x, Floats rest) {
-  const Floats bounded = smaller(larger(x, all(-105.0f)), all(90.0f));
-  const Floats n = nearest_integer((bounded + rest) * all(1.44269504f));
-  Floats r = multiply_add(n, all(-0.693145751953125f), bounded);
-  r = multiply_add(n, all(-1.42860677e-6f), r) + rest;
+/// x within [-105, 90], where e^x is 0 and infinity already; NaN stays.
+inline Floats bounded_exponent(Floats x) {
+  return smaller(all(90.0f), larger(all(-105.0f), x));
+}
+
+/// e^r 2^n for |r| <= ln 2 / 2: e^r = 1 + r + r^2 q(r).
+inline Floats exp_of_parts(Floats n, Floats r) {
   const Floats q = polynomial(r, 0.00138207979f, 0.00836925022f, 0.041668281f, 0.166665167f, 0.49999994f);
-  const Floats power = multiply_add(r * r, q, r) + all(1.0f);
-  const Ints whole = to_ints(n);
-  const Ints half = shift_right<1>(whole);
-  const Floats scaled = power * floats_of(shift_left<23>(half + all_ints(127))) *
-                        floats_of(shift_left<23>(whole - half + all_ints(127)));
-  return select(is_nan(x), x, scaled);
+  return times_power_of_two(multiply_add(r * r, q, r) + all(1.0f), n);
+}
+
+/// x - n ln 2: ln 2 is split so that n times its upper part is exact.
+inline Floats less_whole_powers(Floats x, Floats n) {
+  return multiply_add(n, all(-1.42860677e-6f), multiply_add(n, all(-0.693145751953125f), x));
 }
 
 inline Floats exp(Floats x) {
-  return exp_of_sum(x, all(0.0f));
+  const Floats bounded = bounded_exponent(x);
+  const Floats n = nearest_integer(bounded * all(1.44269504f));
+  return exp_of_parts(n, less_whole_powers(bounded, n));
+}
+
+/// e^(x + rest) where `rest` is what x lacks in places.
+inline Floats exp_of_sum(Floats x, Floats rest) {
+  const Floats bounded = bounded_exponent(x);
+  const Floats n = nearest_integer((bounded + rest) * all(1.44269504f));
+  return exp_of_parts(n, less_whole_powers(bounded, n) + rest);
 }
 
 /// x = 2^e m with m in [sqrt(1/2), sqrt(2)); log m = f - f^2/2 + f^3 p(f), f = m - 1.

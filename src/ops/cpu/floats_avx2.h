@@ -122,6 +122,14 @@ Ints shift_right(Ints a) {
   return {_mm256_srai_epi32(a.low, kBits), _mm256_srai_epi32(a.high, kBits)};
 }
 
+/// In two steps, of which the first is exact, so that subnormal results round once.
+inline Floats times_power_of_two(Floats a, Floats n) {
+  const Ints whole = to_ints(n);
+  const Ints half = shift_right<1>(whole);
+  return a * floats_of(shift_left<23>(half + all_ints(127))) *
+         floats_of(shift_left<23>(whole - half + all_ints(127)));
+}
+
 inline Ints load_halves(const void* from) {
   const __m128i* halves = static_cast<const __m128i*>(from);
   return {_mm256_cvtepu16_epi32(_mm_loadu_si128(halves)), _mm256_cvtepu16_epi32(_mm_loadu_si128(halves + 1))};

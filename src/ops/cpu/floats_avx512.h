@@ -74,6 +74,11 @@ inline Floats nearest_integer(Floats a) {
   return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
 
+/// a 2^n, n whole in [-152, 130], rounded once.
+inline Floats times_power_of_two(Floats a, Floats n) {
+  return {_mm512_scalef_ps(a.v, n.v)};
+}
+
 inline Mask operator<(Floats a, Floats b) {
   return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)};
 }

@@ -145,6 +145,14 @@ Ints shift_right(Ints a) {
   return each<Ints>([&](int i) { return a.at[i] >> kBits; });
 }
 
+/// In two steps, of which the first is exact, so that subnormal results round once.
+inline Floats times_power_of_two(Floats a, Floats n) {
+  const Ints whole = to_ints(n);
+  const Ints half = shift_right<1>(whole);
+  return a * floats_of(shift_left<23>(half + all_ints(127))) *
+         floats_of(shift_left<23>(whole - half + all_ints(127)));
+}
+
 inline Ints load_halves(const void* from) {
   uint16_t halves[16];
   std::memcpy(halves, from, sizeof(halves));

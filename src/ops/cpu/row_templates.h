@@ -175,9 +175,13 @@ double sum_of_squares_row(const float* x, float minus, int64_t count) {
 
 template <typename Better>
 float extreme_row(const float* x, int64_t count, float nothing, Better better) {
-  Floats best = all(nothing);
+  // Four at once hide the time that one comparison takes.
+  Floats bests[4] = {all(nothing), all(nothing), all(nothing), all(nothing)};
   int64_t i = 0;
-  for (; i + 16 <= count; i += 16) best = better(best, load(x + i));
+  for (; i + 64 <= count; i += 64)
+    for (int lane = 0; lane < 4; ++lane) bests[lane] = better(bests[lane], load(x + i + 16 * lane));
+  for (; i + 16 <= count; i += 16) bests[0] = better(bests[0], load(x + i));
+  Floats best = better(better(bests[0], bests[1]), better(bests[2], bests[3]));
   // Lanes behind the end are filled with what has no effect.
   float last[16];
   store(last, all(nothing));
