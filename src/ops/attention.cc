@@ -14,11 +14,12 @@ namespace {
 constexpr Kernel<AttentionProblem> kKernels[] = {
     {"avx512", Device::kCpu,
      [](const AttentionProblem&) -> std::string_view { return cpu_features().avx512 ? "" : "no AVX-512"; },
-     [](const AttentionProblem& problem) { cpu::run_attention(problem, cpu::kAttentionAvx512); }},
+     [](const AttentionProblem& problem) { cpu::run_attention(problem, cpu::attention_kernels_avx512()); }},
     {"avx2", Device::kCpu,
      [](const AttentionProblem&) -> std::string_view { return cpu_features().avx2 ? "" : "no AVX2"; },
-     [](const AttentionProblem& problem) { cpu::run_attention(problem, cpu::kAttentionAvx2); }},
-    {"reference", Device::kCpu, nullptr, attention_reference},
+     [](const AttentionProblem& problem) { cpu::run_attention(problem, cpu::attention_kernels_avx2()); }},
+    {"portable", Device::kCpu, nullptr,
+     [](const AttentionProblem& problem) { cpu::run_attention(problem, cpu::attention_kernels_portable()); }},
     {"reference", Device::kReference, nullptr, attention_reference},
 };
 

@@ -3,7 +3,8 @@
 #include <cmath>
 
 #include "base/thread_pool.h"
-#include "ops/cpu/rope_rows.h"
+#include "ops/cpu/rope_kernels.h"
+#include "ops/cpu/row_kernels.h"
 #include "ops/cpu_features.h"
 #include "ops/reference.h"
 
@@ -35,40 +36,58 @@ void rope_reference(const RopeProblem& problem) {
     }
 }
 
-using RowsKernel = void (*)(const cpu::RopeRows&);
+/// The heads of one token: f32 where they lie, bf16 by way of a buffer [heads, dimensions].
+void rotate_token(const RopeProblem& problem, cpu::RopeKernel kernel, const cpu::RowKernels& rows,
+                  int64_t token, float* buffer) {
+  const Tensor& x = problem.x;
+  const int64_t pairs = problem.table.cosine.dim(1);
+  cpu::RopeHeads call{};
+  call.heads = x.dim(1);
+  call.pairs = pairs;
+  call.cosine = problem.table.cosine.data<float>() + token * pairs;
+  call.sine = problem.table.sine.data<float>() + token * pairs;
+  const int64_t from = token * x.strides()[0];
+  const int64_t to = token * problem.result.strides()[0];
+  if (x.dtype() == DType::kF32) {
+    call.from = x.data<float>() + from;
+    call.from_stride = x.strides()[1];
+    call.to = problem.result.mutable_data<float>() + to;
+    call.to_stride = problem.result.strides()[1];
+    return kernel(call);
+  }
+  for (int64_t head = 0; head < call.heads; ++head)
+    rows.widen_bf16(x.data<BF16>() + from + head * x.strides()[1], buffer + head * 2 * pairs, 2 * pairs);
+  call.from = call.to = buffer;
+  call.from_stride = call.to_stride = 2 * pairs;
+  kernel(call);
+  for (int64_t head = 0; head < call.heads; ++head)
+    rows.narrow_bf16(buffer + head * 2 * pairs,
+                     problem.result.mutable_data<BF16>() + to + head * problem.result.strides()[1],
+                     2 * pairs);
+}
 
 /// Tokens are shared out between threads in runs large enough (64 KiB) to pay for waking one.
-void run_rows(const RopeProblem& problem, RowsKernel kernel) {
+void run_tokens(const RopeProblem& problem, cpu::RopeKernel kernel) {
   const Tensor& x = problem.x;
-  cpu::RopeRows rows;
-  rows.dtype = x.dtype();
-  rows.from = x.host_bytes();
-  rows.to = problem.result.mutable_host_bytes();
-  rows.from_token_stride = x.strides()[0];
-  rows.from_head_stride = x.strides()[1];
-  rows.to_token_stride = problem.result.strides()[0];
-  rows.to_head_stride = problem.result.strides()[1];
-  rows.heads = x.dim(1);
-  rows.pairs = problem.table.cosine.dim(1);
-  rows.cosine = problem.table.cosine.data<float>();
-  rows.sine = problem.table.sine.data<float>();
-  const int64_t row_bytes = x.dim(1) * x.dim(2) * size_of(x.dtype()) + 1;
-  parallel_for(x.dim(0), 65536 / row_bytes + 1, [&](int64_t begin, int64_t end) {
-    cpu::RopeRows part = rows;
-    part.token_begin = begin;
-    part.token_end = end;
-    kernel(part);
+  const cpu::RowKernels& rows = cpu::row_kernels();
+  const int64_t token_bytes = x.dim(1) * x.dim(2) * size_of(x.dtype());
+  const int64_t buffered = x.dtype() == DType::kF32 ? 0 : x.dim(1) * problem.table.cosine.dim(1) * 2;
+  parallel_for(x.dim(0), 65536 / token_bytes + 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> buffer(static_cast<size_t>(buffered));
+    for (int64_t token = begin; token < end; ++token)
+      rotate_token(problem, kernel, rows, token, buffer.data());
   });
 }
 
 constexpr Kernel<RopeProblem> kKernels[] = {
     {"avx512", Device::kCpu,
      [](const RopeProblem&) -> std::string_view { return cpu_features().avx512 ? "" : "no AVX-512"; },
-     [](const RopeProblem& problem) { run_rows(problem, cpu::rope_avx512); }},
+     [](const RopeProblem& problem) { run_tokens(problem, cpu::rope_heads_avx512); }},
     {"avx2", Device::kCpu,
      [](const RopeProblem&) -> std::string_view { return cpu_features().avx2 ? "" : "no AVX2"; },
-     [](const RopeProblem& problem) { run_rows(problem, cpu::rope_avx2); }},
-    {"reference", Device::kCpu, nullptr, rope_reference},
+     [](const RopeProblem& problem) { run_tokens(problem, cpu::rope_heads_avx2); }},
+    {"portable", Device::kCpu, nullptr,
+     [](const RopeProblem& problem) { run_tokens(problem, cpu::rope_heads_portable); }},
     {"reference", Device::kReference, nullptr, rope_reference},
 };
 

@@ -48,12 +48,11 @@ float dynamic_base(const RopeScaling& scaling, int64_t sequence_length) {
     const double length = static_cast<double>(scaling.max_positions);
     return static_cast<float>(scaling.base * std::pow(factor * length / length - (factor - 1), exponent));
   }
-  // The length is a tensor there, hence f32 from here on.
+  // The length is a tensor there, hence f32 from here on; the exponent stays a double.
   const float grown = static_cast<float>(sequence_length) * static_cast<float>(factor) /
                           static_cast<float>(scaling.max_positions) -
                       static_cast<float>(factor - 1);
-  const float power = static_cast<float>(
-      std::pow(static_cast<double>(grown), static_cast<double>(static_cast<float>(exponent))));
+  const float power = static_cast<float>(std::pow(static_cast<double>(grown), exponent));
   return power * static_cast<float>(scaling.base);
 }
 

@@ -1,48 +1,26 @@
 #include "ops/rope.h"
 
 #include <cmath>
-#include <functional>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include "base/random.h"
 #include "base/thread_pool.h"
-#include "ops/cpu_features.h"
+#include "ops/cast.h"
+#include "ops/op_testing.h"
 
 namespace martlet::ops {
 namespace {
 
+using testing::at_every_level;
+using testing::bits_of;
+using testing::Draws;
+using testing::expect_close;
+using ::testing::HasSubstr;
+using testing::message_of;
 using Kind = RopeScaling::Kind;
-constexpr CpuFeatures kEverything{true, true, true, true};
-const CpuFeatures kLevels[] = {kEverything, {true, false, false, false}, {}};
 
-class Rope : public ::testing::Test {
- protected:
-  ~Rope() override {
-    limit_cpu_features(kEverything);
-    set_thread_count(0);
-  }
-};
+class Rope : public testing::OpTest {};
 
-std::vector<float> normals(uint64_t seed, int64_t count) {
-  const Philox random(seed);
-  std::vector<float> result;
-  for (int64_t i = 0; i < count; ++i)
-    result.push_back(static_cast<float>(random.normal(static_cast<uint64_t>(i))));
-  return result;
-}
-
-std::vector<BF16> narrow(const std::vector<float>& values) {
-  std::vector<BF16> result;
-  for (const float value : values) result.push_back(to_bf16(value));
-  return result;
-}
-
-std::vector<float> widen(const Tensor& tensor) {
-  if (tensor.dtype() == DType::kF32) return tensor.to_vector<float>();
-  std::vector<float> result;
-  for (const BF16 value : tensor.to_vector<BF16>()) result.push_back(to_float(value));
-  return result;
+std::vector<float> values_of(const Tensor& tensor) {
+  return cast(tensor, DType::kF32).to_vector<float>();
 }
 
 RopeScaling plain(int64_t dimensions) {
@@ -58,44 +36,34 @@ std::vector<int32_t> some_positions(int64_t count) {
   return result;
 }
 
-/// x on the CPU against the reference, with every instruction set, in place and not.
-void compare(const Tensor& x, int64_t dimensions, float tolerance) {
-  const std::vector<int32_t> positions = some_positions(x.dim(0));
-  const RopeFrequencies frequencies = rope_frequencies(plain(dimensions), 5000);
-  const RopeTable far = rope_table(positions, frequencies, Device::kReference);
-  const std::vector<float> expected = widen(rope(x.to(Device::kReference), far).to(Device::kCpu));
-  const RopeTable table = rope_table(positions, frequencies);
-  for (const CpuFeatures& level : kLevels) {
-    limit_cpu_features(level);
-    const std::vector<float> result = widen(rope(x, table));
-    ASSERT_EQ(result.size(), expected.size());
-    for (size_t i = 0; i < result.size(); ++i)
-      ASSERT_NEAR(result[i], expected[i], tolerance * (1 + std::abs(expected[i])))
-          << x.to_string() << ", " << dimensions << " dimensions, " << level.to_string();
-    const Tensor copy = x.clone();
-    rope_in_place(copy, table);
-    EXPECT_EQ(widen(copy), result);
-  }
-}
-
 TEST_F(Rope, AgreesWithTheReferenceForAnyShapeAndInstructionSet) {
-  const Philox random(1);
-  for (uint64_t i = 0; i < 40; ++i) {
-    const int64_t tokens = static_cast<int64_t>(random.below(4 * i, 20));
-    const int64_t heads = static_cast<int64_t>(1 + random.below(4 * i + 1, 5));
-    const int64_t pairs = static_cast<int64_t>(1 + random.below(4 * i + 2, 70));
-    const int64_t rest = static_cast<int64_t>(random.below(4 * i + 3, 3) * 5);
-    const Shape shape{tokens, heads + 2, 2 * pairs + rest};
-    const std::vector<float> values = normals(i, shape.element_count());
-    // Heads in the midst of a larger tensor, as queries lie in a joint projection.
-    compare(Tensor::from(values, shape).slice(1, 1, heads + 1), 2 * pairs, 2e-7f);
-    compare(Tensor::from(narrow(values), shape).slice(1, 1, heads + 1), 2 * pairs, 8e-3f);
+  Draws draws(1);
+  for (int i = 0; i < 40; ++i) {
+    const int64_t tokens = draws.below(20);
+    const int64_t heads = draws.between(1, 5);
+    const int64_t pairs = draws.between(1, 70);
+    const Shape shape{tokens, heads + 2, 2 * pairs + 5 * draws.below(3)};
+    const RopeFrequencies frequencies = rope_frequencies(plain(2 * pairs), 5000);
+    const RopeTable table = rope_table(some_positions(tokens), frequencies);
+    const RopeTable far = rope_table(some_positions(tokens), frequencies, Device::kReference);
+    for (const DType dtype : {DType::kF32, DType::kBF16}) {
+      // Heads in the midst of a larger tensor, as queries lie in a joint projection.
+      const Tensor x = draws.dense(shape, dtype).slice(1, 1, heads + 1);
+      const Tensor expected = rope(x.to(Device::kReference), far).to(Device::kCpu);
+      at_every_level([&] {
+        const Tensor result = rope(x, table);
+        expect_close(result, expected, {2e-7, 2e-7});
+        const Tensor copy = x.clone();
+        rope_in_place(copy, table);
+        EXPECT_EQ(bits_of(copy), bits_of(result));
+      });
+    }
   }
 }
 
 TEST_F(Rope, InPlaceTouchesNothingButTheRotatedDimensions) {
-  const std::vector<float> values = normals(2, 3 * 4 * 10);
-  const Tensor all = Tensor::from(values, {3, 4, 10});
+  const Tensor all = Draws(2).dense({3, 4, 10}, DType::kF32);
+  const std::vector<float> values = values_of(all);
   const RopeTable table = rope_table(std::vector<int32_t>{5, 6, 7}, rope_frequencies(plain(6), 8));
   rope_in_place(all.slice(1, 1, 3).slice(2, 2, 10), table);
   const std::vector<float> after = all.to_vector<float>();
@@ -107,18 +75,18 @@ TEST_F(Rope, InPlaceTouchesNothingButTheRotatedDimensions) {
 }
 
 TEST_F(Rope, PositionZeroChangesNothing) {
-  const Tensor x = Tensor::from(normals(3, 128), {1, 2, 64});
+  const Tensor x = Draws(3).dense({1, 2, 64}, DType::kF32);
   const RopeTable table = rope_table(std::vector<int32_t>{0}, rope_frequencies(plain(64), 1));
-  EXPECT_EQ(widen(rope(x, table)), widen(x));
+  EXPECT_EQ(values_of(rope(x, table)), values_of(x));
 }
 
 TEST_F(Rope, ProductsOfQueriesAndKeysDependOnTheDistanceAlone) {
   const RopeFrequencies frequencies = rope_frequencies(plain(32), 200);
-  const Tensor q = Tensor::from(normals(4, 32), {1, 1, 32});
-  const Tensor k = Tensor::from(normals(5, 32), {1, 1, 32});
+  const Tensor q = Draws(4).dense({1, 1, 32}, DType::kF32);
+  const Tensor k = Draws(5).dense({1, 1, 32}, DType::kF32);
   const auto product = [&](int32_t q_at, int32_t k_at) {
-    const std::vector<float> a = widen(rope(q, rope_table(std::vector<int32_t>{q_at}, frequencies)));
-    const std::vector<float> b = widen(rope(k, rope_table(std::vector<int32_t>{k_at}, frequencies)));
+    const std::vector<float> a = values_of(rope(q, rope_table(std::vector<int32_t>{q_at}, frequencies)));
+    const std::vector<float> b = values_of(rope(k, rope_table(std::vector<int32_t>{k_at}, frequencies)));
     double sum = 0;
     for (size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
     return sum;
@@ -141,15 +109,15 @@ TEST_F(Rope, CosinesAndSinesAreThoseOfTheRoundedAngleEvenFarOut) {
 }
 
 TEST_F(Rope, GivesTheSameBitsForAnyNumberOfThreadsAndTokens) {
-  const Tensor x = Tensor::from(normals(6, 700 * 3 * 64), {700, 3, 64});
+  const Tensor x = Draws(6).dense({700, 3, 64}, DType::kF32);
   const RopeFrequencies frequencies = rope_frequencies(plain(64), 5000);
   const std::vector<int32_t> positions = some_positions(700);
   set_thread_count(1);
-  const std::vector<float> expected = widen(rope(x, rope_table(positions, frequencies)));
+  const std::vector<float> expected = values_of(rope(x, rope_table(positions, frequencies)));
   set_thread_count(3);
-  EXPECT_EQ(widen(rope(x, rope_table(positions, frequencies))), expected);
+  EXPECT_EQ(values_of(rope(x, rope_table(positions, frequencies))), expected);
   const std::vector<float> one =
-      widen(rope(x.slice(0, 699, 700), rope_table(std::span(positions).subspan(699), frequencies)));
+      values_of(rope(x.slice(0, 699, 700), rope_table(std::span(positions).subspan(699), frequencies)));
   EXPECT_TRUE(std::equal(one.begin(), one.end(), expected.end() - 192));
 }
 
@@ -179,17 +147,7 @@ TEST_F(Rope, DynamicAndLongropeDependOnTheSequenceOnlyPastTheTrainedLength) {
   EXPECT_EQ(rope_frequencies(scaling, 1).attention_scale, static_cast<float>(expected));
 }
 
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing";
-}
-
 TEST_F(Rope, SaysWhatAScalingLacks) {
-  using ::testing::HasSubstr;
   const auto message = [](const std::function<void(RopeScaling&)>& spoil) {
     RopeScaling scaling = plain(16);
     spoil(scaling);
@@ -226,7 +184,6 @@ TEST_F(Rope, SaysWhatAScalingLacks) {
 }
 
 TEST_F(Rope, SaysWhatDoesNotFit) {
-  using ::testing::HasSubstr;
   const Tensor x = Tensor::zeros({2, 3, 8}, DType::kF32);
   const auto table = [](int64_t tokens, int64_t dimensions) {
     return rope_table(std::vector<int32_t>(static_cast<size_t>(tokens)),

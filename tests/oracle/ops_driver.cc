@@ -11,6 +11,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "base/json.h"
 #include "ops/activation.h"
 #include "ops/argmax.h"
+#include "ops/attention.h"
 #include "ops/binary.h"
 #include "ops/cast.h"
 #include "ops/concat.h"
@@ -27,6 +29,7 @@
 #include "ops/layer_norm.h"
 #include "ops/reduce.h"
 #include "ops/rms_norm.h"
+#include "ops/rope.h"
 #include "ops/scatter.h"
 #include "ops/softmax.h"
 #include "ops/top_k.h"
@@ -112,6 +115,16 @@ class Arguments {
     return value != nullptr && value->boolean();
   }
   std::string text(std::string_view name) const { return json_->at(name).string(); }
+  std::optional<double> maybe(std::string_view name) const {
+    const Json* value = find(name);
+    return value == nullptr ? std::nullopt : std::optional(value->real());
+  }
+  std::vector<double> numbers(std::string_view name) const {
+    std::vector<double> values;
+    if (const Json* list = find(name))
+      for (const Json& value : list->array()) values.push_back(value.real());
+    return values;
+  }
   std::vector<int> integers(std::string_view name) const {
     std::vector<int> values;
     if (const Json* list = find(name))
@@ -181,6 +194,73 @@ Tensors run_in_place(InPlace operation, const Tensors& in, const Arguments& argu
   return {x};
 }
 
+DType dtype_named(std::string_view name) {
+  for (const DType dtype : kAllDTypes)
+    if (name_of(dtype) == name) return dtype;
+  bad_input("there is no dtype {}", name);
+}
+
+Tensor cast_there(const Tensor& tensor, DType dtype) {
+  return cast(tensor.to(Device::kCpu), dtype).to(tensor.device());
+}
+
+/// Inputs: q, sinks, bias, then keys and values of each sequence, whose queries follow each other in q;
+/// "queries" counts them. "q" and "cache" name dtypes.
+Tensors run_attention(const Tensors& in, const Arguments& arguments) {
+  AttentionOptions options;
+  options.scale = arguments.number("scale");
+  options.causal = arguments.flag("causal");
+  options.window = arguments.integer("window");
+  options.soft_cap = arguments.number("soft_cap");
+  options.sinks = in[1];
+  options.bias = in[2];
+  const DType cache = dtype_named(arguments.text("cache"));
+  std::vector<AttentionSequence> sequences;
+  int64_t begin = 0;
+  for (const int queries : arguments.integers("queries")) {
+    const size_t at = 3 + 2 * sequences.size();
+    sequences.push_back({begin, queries, cast_there(in.at(at), cache), cast_there(in.at(at + 1), cache)});
+    begin += queries;
+  }
+  Tensor log_sum_exp;
+  const Tensor result =
+      attention(cast_there(in[0], dtype_named(arguments.text("q"))), sequences, options, &log_sum_exp);
+  return {result, log_sum_exp};
+}
+
+/// Arguments as transformers names them; gives the inverse frequencies and the attention scale.
+Tensors run_rope_frequencies(const Tensors&, const Arguments& arguments) {
+  constexpr std::string_view kKinds[] = {"default", "linear", "dynamic", "yarn", "longrope", "llama3"};
+  RopeScaling scaling;
+  for (int i = 0; i < 6; ++i)
+    if (kKinds[i] == arguments.text("rope_type")) scaling.kind = static_cast<RopeScaling::Kind>(i);
+  scaling.base = *arguments.maybe("rope_theta");
+  scaling.dimensions = arguments.integer("dimensions");
+  scaling.max_positions = arguments.integer("max_position_embeddings");
+  scaling.original_positions = arguments.integer("original_max_position_embeddings");
+  scaling.factor = arguments.maybe("factor").value_or(0);
+  scaling.low_frequency_factor = arguments.maybe("low_freq_factor").value_or(1);
+  scaling.high_frequency_factor = arguments.maybe("high_freq_factor").value_or(4);
+  scaling.beta_fast = arguments.maybe("beta_fast").value_or(32);
+  scaling.beta_slow = arguments.maybe("beta_slow").value_or(1);
+  scaling.truncate = arguments.integer("truncate", 1) != 0;
+  scaling.mscale = arguments.maybe("mscale");
+  scaling.mscale_all_dimensions = arguments.maybe("mscale_all_dim");
+  scaling.attention_factor = arguments.maybe("attention_factor");
+  scaling.short_factor = arguments.numbers("short_factor");
+  scaling.long_factor = arguments.numbers("long_factor");
+  const RopeFrequencies result = rope_frequencies(scaling, arguments.integer("sequence_length"));
+  return {Tensor::from(result.inverse, {static_cast<int64_t>(result.inverse.size())}),
+          Tensor::from(std::vector<float>{result.attention_scale}, {1})};
+}
+
+/// Inputs: x, positions (i32), inverse frequencies; gives the rotated x, the cosines and the sines.
+Tensors run_rope(const Tensors& in, const Arguments& arguments) {
+  const RopeFrequencies frequencies{in[2].to_vector<float>(), arguments.number("attention_scale", 1)};
+  const RopeTable table = rope_table(in[1].to_vector<int32_t>(), frequencies, in[0].device());
+  return {rope(in[0], table), table.cosine, table.sine};
+}
+
 struct Operation {
   std::string_view name;
   Tensors (*run)(const Tensors& in, const Arguments& arguments);
@@ -227,13 +307,10 @@ constexpr Operation kOperations[] = {
        return Tensors{cumulative_sum(in[0], arguments.dim())};
      }},
     {"cross_entropy", run_cross_entropy},
+    {"attention", run_attention},
+    {"rope_frequencies", run_rope_frequencies},
+    {"rope", run_rope},
 };
-
-DType dtype_named(std::string_view name) {
-  for (const DType dtype : kAllDTypes)
-    if (name_of(dtype) == name) return dtype;
-  bad_input("there is no dtype {}", name);
-}
 
 void run_case(const Json& item) {
   const Device device = item.at("device").string() == "reference" ? Device::kReference : Device::kCpu;

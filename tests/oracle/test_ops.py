@@ -34,8 +34,8 @@ class Cases:
     def __init__(self, folder: pathlib.Path):
         self.folder, self.cases, self.checks = folder, [], []
 
-    def add(self, operation, inputs, expected, *, dtype="f32", tolerance=2e-6, **arguments):
-        """inputs: arrays or None; expected: one tensor or several, of the same inputs in double."""
+    def add(self, operation, inputs, expected, *, dtype="f32", result=None, tolerance=2e-6, **arguments):
+        """inputs: arrays or None; expected: one tensor or several, of the same inputs in double; result: its dtype."""
         expected = expected if isinstance(expected, (list, tuple)) else [expected]
         for device in DEVICES:
             number = len(self.cases)
@@ -50,7 +50,7 @@ class Cases:
                 case["dtype"] = dtype
             self.cases.append(case)
             # The reference rounds once what PyTorch computes in double; kernels compute in f32.
-            share = ROUNDING[dtype] + (1e-7 if device == "reference" else tolerance)
+            share = ROUNDING[result or dtype] + (1e-7 if device == "reference" else tolerance)
             self.checks.append((f"{operation} {arguments} {dtype} {device}", outputs, expected, share))
 
     def run(self):

@@ -1,9 +1,16 @@
-#include "ops/cpu/float_lanes_avx2.h"
-// The lanes come first: the kernel is written in terms of them.
-#include "ops/cpu/attention_lanes.h"
+#include "ops/cpu/floats_avx2.h"
+// Mathematics and blocks are written over the lanes above, the kernel over all of them.
+#include "ops/cpu/float_math.h"
+// Keeps the order.
+#include "ops/cpu/float_blocks_avx2.h"
+// Keeps the order.
+#include "ops/cpu/attention_templates.h"
 
 namespace martlet::ops::cpu {
 
-const AttentionKernels kAttentionAvx2 = {attend, merge, finish};
+const AttentionKernels& attention_kernels_avx2() {
+  static constexpr AttentionKernels kKernels = {attend, merge, finish};
+  return kKernels;
+}
 
 }  // namespace martlet::ops::cpu

@@ -15,6 +15,7 @@
 #include "base/thread_pool.h"
 #include "ops/attention_problem.h"
 #include "ops/cpu/attention_tiles.h"
+#include "ops/cpu/row_kernels.h"
 
 namespace martlet::ops::cpu {
 namespace {
@@ -206,15 +207,15 @@ class Run {
   /// The unit's rows of q as dense f32: query after query, in each the heads that share.
   void gather(const Unit& unit, float* rows) const {
     const Tensor& q = problem_.q;
+    const int64_t token = unit.sequence->query_begin + unit.query_begin;
     for (int64_t row = 0; row < unit.queries * group_; ++row) {
-      const int64_t at = (unit.sequence->query_begin + unit.query_begin + row / group_) * q.strides()[0] +
-                         (unit.head * group_ + row % group_) * q.strides()[1];
+      const int64_t at =
+          (token + row / group_) * q.strides()[0] + (unit.head * group_ + row % group_) * q.strides()[1];
       float* to = rows + row * head_dim_;
       if (q.dtype() == DType::kF32) {
         std::copy_n(q.data<float>() + at, head_dim_, to);
       } else {
-        const BF16* from = q.data<BF16>() + at;
-        for (int64_t i = 0; i < head_dim_; ++i) to[i] = to_float(from[i]);
+        rows_.widen_bf16(q.data<BF16>() + at, to, head_dim_);
       }
     }
   }
@@ -271,28 +272,27 @@ class Run {
   }
 
   void finish(const Unit& unit, const AttentionState& total) const {
+    kernels_.finish(total);
     const Tensor& result = problem_.result;
     const int64_t token = unit.sequence->query_begin + unit.query_begin;
-    AttentionFinish finish;
-    finish.state = total;
-    finish.dtype = result.dtype();
-    finish.group = group_;
-    finish.value_dim = problem_.value_dim;
-    finish.query_stride = result.strides()[0];
-    finish.head_stride = result.strides()[1];
-    finish.result =
-        result.mutable_host_bytes() +
-        (token * finish.query_stride + unit.head * group_ * finish.head_stride) * size_of(result.dtype());
-    if (problem_.log_sum_exp.defined()) {
-      finish.log_query_stride = problem_.log_sum_exp.strides()[0];
-      finish.log_sum_exp =
-          problem_.log_sum_exp.mutable_data<float>() + token * finish.log_query_stride + unit.head * group_;
+    for (int64_t row = 0; row < total.rows; ++row) {
+      const int64_t head_row = (token + row / group_) * problem_.q.dim(1) + unit.head * group_ + row % group_;
+      const float* from = total.accumulator + row * total.pitch;
+      if (result.dtype() == DType::kF32) {
+        std::copy_n(from, problem_.value_dim, result.mutable_data<float>() + head_row * problem_.value_dim);
+      } else {
+        rows_.narrow_bf16(from, result.mutable_data<BF16>() + head_row * problem_.value_dim,
+                          problem_.value_dim);
+      }
+      if (problem_.log_sum_exp.defined())
+        problem_.log_sum_exp.mutable_data<float>()[head_row] =
+            total.sum[row] == 0 ? -INFINITY : total.maximum[row] + std::log(total.sum[row]);
     }
-    kernels_.finish(finish);
   }
 
   const AttentionProblem& problem_;
   const AttentionKernels& kernels_;
+  const RowKernels& rows_ = row_kernels();
   int64_t group_;
   int64_t head_dim_;
   int64_t pitch_;

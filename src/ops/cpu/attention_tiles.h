@@ -58,26 +58,17 @@ struct AttentionChunk {
   float* scratch = nullptr;  // attention_scratch(...) floats
 };
 
-struct AttentionFinish {
-  AttentionState state;
-  DType dtype = DType::kF32;  // of the result: f32 or bf16
-  void* result = nullptr;     // of query 0 and head 0, contiguous in value_dim
-  int64_t group = 0, value_dim = 0;
-  int64_t query_stride = 0, head_stride = 0;
-  float* log_sum_exp = nullptr;  // of query 0 and head 0, or null
-  int64_t log_query_stride = 0;
-};
-
 struct AttentionKernels {
   void (*attend)(const AttentionChunk&);
   /// total += part; both of the same rows.
   void (*merge)(const AttentionState& total, const AttentionState& part);
-  /// Divides by the sum and writes results.
-  void (*finish)(const AttentionFinish&);
+  /// Accumulators divided by the sums; zeros where the sum is 0.
+  void (*finish)(const AttentionState&);
 };
 
-extern const AttentionKernels kAttentionAvx2;
-extern const AttentionKernels kAttentionAvx512;
+const AttentionKernels& attention_kernels_portable();
+const AttentionKernels& attention_kernels_avx2();
+const AttentionKernels& attention_kernels_avx512();
 
 namespace {
 

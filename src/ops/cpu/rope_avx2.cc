@@ -1,11 +1,11 @@
-#include "ops/cpu/float_lanes_avx2.h"
-// The lanes come first: the kernel is written in terms of them.
-#include "ops/cpu/rope_lanes.h"
+#include "ops/cpu/floats_avx2.h"
+// The rotation is written over the lanes above.
+#include "ops/cpu/rope_templates.h"
 
 namespace martlet::ops::cpu {
 
-void rope_avx2(const RopeRows& rows) {
-  rotate(rows);
+void rope_heads_avx2(const RopeHeads& call) {
+  rotate_heads(call);
 }
 
 }  // namespace martlet::ops::cpu

@@ -1,11 +1,11 @@
-#include "ops/cpu/float_lanes_avx512.h"
-// The lanes come first: the kernel is written in terms of them.
-#include "ops/cpu/rope_lanes.h"
+#include "ops/cpu/floats_avx512.h"
+// The rotation is written over the lanes above.
+#include "ops/cpu/rope_templates.h"
 
 namespace martlet::ops::cpu {
 
-void rope_avx512(const RopeRows& rows) {
-  rotate(rows);
+void rope_heads_avx512(const RopeHeads& call) {
+  rotate_heads(call);
 }
 
 }  // namespace martlet::ops::cpu

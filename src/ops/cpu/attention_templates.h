@@ -1,0 +1,424 @@
+#pragma once
+
+// The arithmetic of attention over sixteen lanes: scores of a tile, their softmax, and the weighted sum of
+// values. See attention_tiles.h for the order of sums. Include one of floats_*.h, then float_math.h, then the
+// float_blocks_*.h of the same kind first.
+//
+// Both products are the same small matrix product: C[rows, columns] = C * scale + A[rows, depth] B[depth,
+// columns] with a block of C in registers, one chain of fused multiply-adds for each element. For scores B is
+// the tile's keys transposed, for values the tile's values as they are.
+
+#include <cmath>
+
+#include "ops/cpu/attention_tiles.h"
+
+namespace martlet::ops::cpu {
+namespace {
+
+constexpr float kNothing = -INFINITY;
+constexpr int kMaxRows = 8;
+constexpr int kMaxColumns = 4;  // vectors of sixteen
+/// With fewer rows than these a tile is computed about as fast as memory brings the next one, which is then
+/// asked for ahead of its time.
+constexpr int64_t kFewRows = 16;
+
+inline int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+inline int64_t most(int64_t a, int64_t b) {
+  return a < b ? b : a;
+}
+
+struct Product {
+  const float* a;
+  int64_t a_stride;
+  const float* b;
+  int64_t b_stride;
+  int64_t depth;
+  float* c;
+  int64_t c_stride;
+  const float* scale;  // of each row of C; null: C starts at zero
+};
+
+template <int kRows, int kColumns>
+void multiply(const Product& product) {
+  Floats sums[kRows][kColumns];
+#pragma GCC unroll 8
+  for (int row = 0; row < kRows; ++row) {
+#pragma GCC unroll 4
+    for (int column = 0; column < kColumns; ++column) {
+      const float* c = product.c + row * product.c_stride + column * 16;
+      sums[row][column] = product.scale == nullptr ? all(0.0f) : load(c) * all(product.scale[row]);
+    }
+  }
+  const float* a = product.a;
+  const float* b = product.b;
+  for (int64_t k = 0; k < product.depth; ++k, ++a, b += product.b_stride) {
+    Floats columns[kColumns];
+#pragma GCC unroll 4
+    for (int column = 0; column < kColumns; ++column) columns[column] = load(b + column * 16);
+#pragma GCC unroll 8
+    for (int row = 0; row < kRows; ++row) {
+      const Floats factor = all(a[row * product.a_stride]);
+#pragma GCC unroll 4
+      for (int column = 0; column < kColumns; ++column)
+        sums[row][column] = multiply_add(factor, columns[column], sums[row][column]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int row = 0; row < kRows; ++row) {
+#pragma GCC unroll 4
+    for (int column = 0; column < kColumns; ++column)
+      store(product.c + row * product.c_stride + column * 16, sums[row][column]);
+  }
+}
+
+using Multiply = void (*)(const Product&);
+
+/// A block that does not fit the registers is never chosen.
+template <int kRows, int kColumns>
+constexpr Multiply block() {
+  if constexpr (kRows * kColumns <= kBlockSums) {
+    return multiply<kRows, kColumns>;
+  } else {
+    return nullptr;
+  }
+}
+
+constexpr Multiply kBlocks[kMaxRows][kMaxColumns] = {
+    {block<1, 1>(), block<1, 2>(), block<1, 3>(), block<1, 4>()},
+    {block<2, 1>(), block<2, 2>(), block<2, 3>(), block<2, 4>()},
+    {block<3, 1>(), block<3, 2>(), block<3, 3>(), block<3, 4>()},
+    {block<4, 1>(), block<4, 2>(), block<4, 3>(), block<4, 4>()},
+    {block<5, 1>(), block<5, 2>(), block<5, 3>(), block<5, 4>()},
+    {block<6, 1>(), block<6, 2>(), block<6, 3>(), block<6, 4>()},
+    {block<7, 1>(), block<7, 2>(), block<7, 3>(), block<7, 4>()},
+    {block<8, 1>(), block<8, 2>(), block<8, 3>(), block<8, 4>()}};
+
+/// Vectors of a column block: as many as fit beside six rows (fewer rows: more), and all blocks nearly equal.
+inline int64_t block_columns(int64_t rows, int64_t vectors) {
+  const int64_t fit = least(kMaxColumns, most(1, kBlockSums / least(rows, 6)));
+  const int64_t blocks = (vectors + fit - 1) / fit;
+  return (vectors + blocks - 1) / blocks;
+}
+inline int64_t block_rows(int64_t columns) {
+  return least(kMaxRows, kBlockSums / columns);
+}
+
+/// One tile's keys, and the rows of the chunk that see any of them.
+struct Tile {
+  int64_t begin, keys;         // the first key, and how many
+  int64_t row_begin, row_end;  // rows that see some
+  float* transposed;           // [head_dim, kTileKeys]
+  const float* values;         // [keys, value_stride]
+  int64_t value_stride;
+  float* scores;      // [rows, kTileKeys]: then weights
+  float* correction;  // [rows]: what sums so far are multiplied by
+  float* sums;        // [rows]: of the tile's weights
+};
+
+/// The keys of a tile that a query sees, counted from the tile's first.
+struct Visible {
+  int64_t begin, end;
+};
+inline Visible visible(const AttentionChunk& chunk, const Tile& tile, int64_t query) {
+  const int64_t position = chunk.first_position + query;
+  return {most(0, visible_begin(position, chunk.window) - tile.begin),
+          least(tile.keys, visible_end(position, chunk.window, chunk.causal, chunk.key_count) - tile.begin)};
+}
+
+/// How the elements of keys and values lie in memory and become f32. Keys are transposed in units of 32 bits;
+/// such a unit holds kParts elements of one key.
+struct FromF32 {
+  static constexpr int64_t kBytes = 4, kParts = 1;
+  static Floats part(Floats unit, int) { return unit; }
+  static Floats load_sixteen(const void* from) { return load(static_cast<const float*>(from)); }
+};
+struct FromBF16 {
+  static constexpr int64_t kBytes = 2, kParts = 2;
+  static Floats part(Floats unit, int which) {
+    const Ints bits = bits_of(unit);
+    return floats_of(which == 0 ? shift_left<16>(bits) : bits & all_ints(-65536));
+  }
+  static Floats load_sixteen(const void* from) { return floats_of(shift_left<16>(load_halves(from))); }
+};
+struct FromF16 {
+  static constexpr int64_t kBytes = 2, kParts = 2;
+  static Floats part(Floats unit, int which) {
+    const Ints bits = bits_of(unit);
+    return widen_f16(which == 0 ? bits : shift_right<16>(bits));
+  }
+  static Floats load_sixteen(const void* from) { return load_f16(from); }
+};
+
+/// Sixteen keys' elements [i, i + 16 kParts) into the transposed tile.
+template <typename From>
+void transpose_block(const AttentionChunk& chunk, const Tile& tile, const char* keys, int64_t key,
+                     int64_t i) {
+  const int64_t row_bytes = chunk.key_stride * From::kBytes;
+  const int64_t bytes = (chunk.head_dim - i) * From::kBytes;
+  const int64_t count = tile.keys - key;
+  const char* from = keys + key * row_bytes + i * From::kBytes;
+  float* to = tile.transposed + i * kTileKeys + key;
+  Floats rows[16];
+  if (bytes >= 64 && count >= 16) {
+#pragma GCC unroll 16
+    for (int row = 0; row < 16; ++row) rows[row] = load_bytes(from + row * row_bytes, 64);
+    transpose(rows);
+#pragma GCC unroll 16
+    for (int row = 0; row < 16; ++row)
+      for (int part = 0; part < From::kParts; ++part)
+        store(to + (row * From::kParts + part) * kTileKeys, From::part(rows[row], part));
+    return;
+  }
+  for (int row = 0; row < 16; ++row)
+    rows[row] = row < count ? load_bytes(from + row * row_bytes, least(bytes, 64)) : all(0.0f);
+  transpose(rows);
+  for (int row = 0; row < 16; ++row)
+    for (int part = 0; part < From::kParts; ++part)
+      if (i + row * From::kParts + part < chunk.head_dim)
+        store(to + (row * From::kParts + part) * kTileKeys, From::part(rows[row], part));
+}
+
+template <typename From>
+void transpose_keys(const AttentionChunk& chunk, const Tile& tile) {
+  const int64_t key_bytes = chunk.key_stride * From::kBytes;
+  const int64_t value_bytes = chunk.value_stride * (chunk.value_dtype == DType::kF32 ? 4 : 2);
+  const char* keys = static_cast<const char*>(chunk.keys) + tile.begin * key_bytes;
+  const char* values = static_cast<const char*>(chunk.values) + tile.begin * value_bytes;
+  const bool few = tile.row_end - tile.row_begin <= kFewRows;
+  for (int64_t key = 0; key < tile.keys; key += 16) {
+    const int64_t next = key + kTileKeys;
+    const bool ask = few && tile.begin + next + 16 <= chunk.key_count;
+    for (int64_t i = 0; i < chunk.head_dim; i += 16 * From::kParts) {
+      // One line of each of sixteen keys and values of the next tile. (Not in a function of its own: the
+      // compiler takes one that only prefetches for one without effect.)
+      for (int64_t row = 0; ask && row < 16; ++row) {
+        __builtin_prefetch(keys + (next + row) * key_bytes + i * From::kBytes);
+        __builtin_prefetch(values + (next + row) * value_bytes + i * From::kBytes);
+      }
+      transpose_block<From>(chunk, tile, keys, key, i);
+    }
+  }
+}
+
+template <typename From>
+void widen_values(const AttentionChunk& chunk, const Tile& tile, float* wide, int64_t pitch) {
+  const char* values =
+      static_cast<const char*>(chunk.values) + tile.begin * chunk.value_stride * From::kBytes;
+  for (int64_t key = 0; key < tile.keys; ++key) {
+    const char* from = values + key * chunk.value_stride * From::kBytes;
+    float* to = wide + key * pitch;
+    int64_t i = 0;
+    for (; i + 16 <= chunk.value_dim; i += 16) store(to + i, From::load_sixteen(from + i * From::kBytes));
+    if (i == chunk.value_dim) continue;
+    float last[16];
+    store(last, load_bytes(from + i * From::kBytes, (chunk.value_dim - i) * From::kBytes));
+    store(to + i, From::load_sixteen(last));
+  }
+}
+
+/// Calls `work` with how elements of that type are read.
+template <typename Work>
+void with_type(DType dtype, Work work) {
+  switch (dtype) {
+    case DType::kBF16:
+      return work(FromBF16());
+    case DType::kF16:
+      return work(FromF16());
+    default:
+      return work(FromF32());
+  }
+}
+
+/// Keys transposed to f32; values as they are where the products can read them, else widened to f32 with rows
+/// filled up by zeros.
+void prepare(const AttentionChunk& chunk, Tile& tile, float* wide) {
+  with_type(chunk.key_dtype, [&](auto from) { transpose_keys<decltype(from)>(chunk, tile); });
+  if (chunk.value_dtype == DType::kF32 && chunk.value_dim % 16 == 0) {
+    tile.values = static_cast<const float*>(chunk.values) + tile.begin * chunk.value_stride;
+    tile.value_stride = chunk.value_stride;
+    return;
+  }
+  tile.values = wide;
+  tile.value_stride = chunk.state.pitch;
+  with_type(chunk.value_dtype,
+            [&](auto from) { widen_values<decltype(from)>(chunk, tile, wide, tile.value_stride); });
+}
+
+void score(const AttentionChunk& chunk, const Tile& tile) {
+  const int64_t vectors = (tile.keys + 15) / 16;
+  const int64_t columns = block_columns(tile.row_end - tile.row_begin, vectors);
+  const int64_t height = block_rows(columns);
+  for (int64_t vector = 0; vector < vectors; vector += columns)
+    for (int64_t row = tile.row_begin; row < tile.row_end; row += height) {
+      const int64_t rows = least(height, tile.row_end - row);
+      const int64_t seen = visible(chunk, tile, (row + rows - 1) / chunk.group).end;
+      const int64_t wanted = least(columns, (seen + 15) / 16 - vector);
+      if (wanted <= 0) continue;
+      kBlocks[rows - 1][wanted - 1]({chunk.q + row * chunk.head_dim, chunk.head_dim,
+                                     tile.transposed + vector * 16, kTileKeys, chunk.head_dim,
+                                     tile.scores + row * kTileKeys + vector * 16, kTileKeys, nullptr});
+    }
+}
+
+/// e^x for x <= 0, within 1 unit in the last place: `exp` without what larger arguments need. e^0 is exactly
+/// 1; below -87, where results come near the end of the normal numbers, it is 0.
+inline Floats weight_of(Floats x) {
+  const Floats n = nearest_integer(x * all(1.44269504f));
+  Floats r = multiply_add(n, all(-0.693145751953125f), x);
+  r = multiply_add(n, all(-1.42860677e-6f), r);
+  const Floats q = polynomial(r, 0.00138207979f, 0.00836925022f, 0.041668281f, 0.166665167f, 0.49999994f);
+  const Floats power = multiply_add(r * r, q, r) + all(1.0f);
+  const Floats scaled = power * floats_of(shift_left<23>(to_ints(n) + all_ints(127)));
+  return select(x < all(-87.0f), all(0.0f), scaled);
+}
+
+/// A score after scale, cap and bias.
+inline Floats shaped(const AttentionChunk& chunk, Floats score, const float* bias, int64_t count) {
+  score = score * all(chunk.scale);
+  if (chunk.soft_cap > 0) score = all(chunk.soft_cap) * tanh(score / all(chunk.soft_cap));
+  if (bias != nullptr) score = score + (count >= 16 ? load(bias) : load(bias, count));
+  return score;
+}
+
+/// x in lanes [begin, end), y in the others.
+inline Floats select_range(int64_t begin, int64_t end, Floats x, Floats y) {
+  alignas(64) static constexpr float kNumbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const Floats lane = load(kNumbers);
+  const Floats below_end = select(lane < all(static_cast<float>(end)), x, y);
+  return select(lane < all(static_cast<float>(begin)), y, below_end);
+}
+
+/// Scores of one row become weights exp(score - maximum); notes by how much the maximum moved and the
+/// weights' sum.
+inline void weigh_row(const AttentionChunk& chunk, const Tile& tile, int64_t row) {
+  constexpr int kVectors = kTileKeys / 16;
+  const int64_t query = row / chunk.group;
+  const Visible seen = visible(chunk, tile, query);
+  float* scores = tile.scores + row * kTileKeys;
+  const float* bias = nullptr;
+  if (chunk.bias != nullptr)
+    bias = chunk.bias + query * chunk.bias_query_stride + row % chunk.group * chunk.bias_head_stride +
+           tile.begin;
+
+  Floats x[kVectors];
+  Floats peak = all(kNothing);
+#pragma GCC unroll 4
+  for (int i = 0; i < kVectors; ++i) {
+    const int64_t at = i * 16;
+    x[i] = all(kNothing);
+    if (at >= seen.end) continue;
+    const Floats value =
+        shaped(chunk, load(scores + at), bias == nullptr ? nullptr : bias + at, tile.keys - at);
+    const bool whole = at >= seen.begin && at + 16 <= seen.end;
+    x[i] = whole ? value : select_range(seen.begin - at, seen.end - at, value, x[i]);
+    peak = larger(peak, x[i]);
+  }
+  const float before = chunk.state.maximum[row];
+  const float peak_of_row = largest_lane(peak);
+  const float maximum = before < peak_of_row ? peak_of_row : before;
+  // With nothing seen yet the maximum is -inf; differences are then taken from 0, which keeps weights at 0.
+  const float base = maximum == kNothing ? 0.0f : maximum;
+#pragma GCC unroll 4
+  for (int i = 0; i < kVectors; ++i) {
+    x[i] = weight_of(x[i] - all(base));
+    store(scores + i * 16, x[i]);
+  }
+  tile.sums[row] = sum((x[0] + x[1]) + (x[2] + x[3]));
+  tile.correction[row] = before - base;
+  chunk.state.maximum[row] = maximum;
+}
+
+void weigh(const AttentionChunk& chunk, const Tile& tile) {
+  for (int64_t row = tile.row_begin; row < tile.row_end; ++row) weigh_row(chunk, tile, row);
+  for (int64_t row = tile.row_begin; row < tile.row_end; row += 16) {
+    const int64_t count = least(16, tile.row_end - row);
+    const auto some = [count](const float* from) { return count == 16 ? load(from) : load(from, count); };
+    const Floats correction = weight_of(some(tile.correction + row));
+    const Floats sum = multiply_add(some(chunk.state.sum + row), correction, some(tile.sums + row));
+    store(tile.correction + row, correction, count);
+    store(chunk.state.sum + row, sum, count);
+  }
+}
+
+void accumulate(const AttentionChunk& chunk, const Tile& tile) {
+  const AttentionState& state = chunk.state;
+  const int64_t vectors = state.pitch / 16;
+  const int64_t columns = block_columns(tile.row_end - tile.row_begin, vectors);
+  const int64_t height = block_rows(columns);
+  for (int64_t vector = 0; vector < vectors; vector += columns)
+    for (int64_t row = tile.row_begin; row < tile.row_end; row += height) {
+      const int64_t rows = least(height, tile.row_end - row);
+      const int64_t begin = visible(chunk, tile, row / chunk.group).begin;
+      const int64_t end = visible(chunk, tile, (row + rows - 1) / chunk.group).end;
+      kBlocks[rows - 1][least(columns, vectors - vector) - 1](
+          {tile.scores + row * kTileKeys + begin, kTileKeys,
+           tile.values + begin * tile.value_stride + vector * 16, tile.value_stride, end - begin,
+           state.accumulator + row * state.pitch + vector * 16, state.pitch, tile.correction + row});
+    }
+}
+
+/// The rows that see some of the tile's keys: both ends of what a query sees grow with the query, so they are
+/// one range.
+void find_rows(const AttentionChunk& chunk, Tile& tile) {
+  int64_t first = 0;
+  int64_t end = chunk.queries;
+  while (first < end && visible(chunk, tile, first).end <= 0) ++first;
+  while (end > first && visible(chunk, tile, end - 1).begin >= tile.keys) --end;
+  tile.row_begin = first * chunk.group;
+  tile.row_end = end * chunk.group;
+}
+
+void attend(const AttentionChunk& chunk) {
+  const AttentionState& state = chunk.state;
+  for (int64_t row = 0; row < state.rows; ++row) {
+    state.maximum[row] = kNothing;
+    state.sum[row] = 0;
+  }
+  for (int64_t i = 0; i < state.rows * state.pitch; i += 16) store(state.accumulator + i, all(0.0f));
+
+  Tile tile{};
+  tile.transposed = chunk.scratch;
+  float* wide = tile.transposed + kTileKeys * chunk.head_dim;
+  tile.scores = wide + kTileKeys * state.pitch;
+  tile.correction = tile.scores + kTileKeys * state.rows;
+  tile.sums = tile.correction + rounded_to_lanes(state.rows);
+  for (tile.begin = chunk.key_begin; tile.begin < chunk.key_end; tile.begin += kTileKeys) {
+    tile.keys = least(kTileKeys, chunk.key_end - tile.begin);
+    find_rows(chunk, tile);
+    if (tile.row_begin >= tile.row_end) continue;
+    prepare(chunk, tile, wide);
+    score(chunk, tile);
+    weigh(chunk, tile);
+    accumulate(chunk, tile);
+  }
+}
+
+void merge(const AttentionState& total, const AttentionState& part) {
+  for (int64_t row = 0; row < total.rows; ++row) {
+    const float maximum = total.maximum[row] < part.maximum[row] ? part.maximum[row] : total.maximum[row];
+    const float base = maximum == kNothing ? 0.0f : maximum;
+    const Floats kept = weight_of(all(total.maximum[row] - base));
+    const Floats added = weight_of(all(part.maximum[row] - base));
+    float* to = total.accumulator + row * total.pitch;
+    const float* from = part.accumulator + row * part.pitch;
+    for (int64_t i = 0; i < total.pitch; i += 16)
+      store(to + i, multiply_add(load(to + i), kept, load(from + i) * added));
+    const Floats sum = multiply_add(all(total.sum[row]), kept, all(part.sum[row]) * added);
+    store(total.sum + row, sum, 1);
+    total.maximum[row] = maximum;
+  }
+}
+
+void finish(const AttentionState& state) {
+  for (int64_t row = 0; row < state.rows; ++row) {
+    float* values = state.accumulator + row * state.pitch;
+    const Floats sum = all(state.sum[row] == 0 ? 1.0f : state.sum[row]);
+    // Adding zero turns -0 into 0: its sign would tell whether hidden keys were skipped or weighed by 0.
+    for (int64_t i = 0; i < state.pitch; i += 16) store(values + i, load(values + i) / sum + all(0.0f));
+  }
+}
+
+}  // namespace
+}  // namespace martlet::ops::cpu
