@@ -1,0 +1,61 @@
+#pragma once
+
+// What a model family is: how its config builds a tree, and what its weights are called in each kind of file.
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/fields.h"
+#include "formats/gguf.h"
+#include "nn/roles.h"
+
+namespace martlet::models {
+
+/// What lies between a stored tensor and the tree's parameter.
+enum class Stored : uint8_t {
+  kAsIs,
+  kTransposed,          ///< [in, out] instead of [out, in]
+  kFirstThird,          ///< rows of q, k and v in one tensor
+  kSecondThird,
+  kLastThird,
+  kTransposedFirstThird,  ///< both of the above
+  kTransposedSecondThird,
+  kTransposedLastThird,
+  kInterleavedHeads,    ///< rows of each head in rotary pairs (0, half, 1, half + 1, ...) instead of halves
+  kPlusOne              ///< a norm's weight stored with its offset of 1 added
+};
+
+/// A parameter's path in the tree and its names in files; `{}` stands for the layer's number. An empty name: not in such
+/// files.
+struct WeightName {
+  std::string_view path;
+  std::string_view hugging_face;
+  std::string_view gguf;
+  Stored hugging_face_form = Stored::kAsIs;
+  Stored gguf_form = Stored::kAsIs;
+};
+
+struct Family {
+  std::string_view name;               ///< `model_type` in config.json
+  std::string_view gguf_architecture;  ///< `general.architecture`; empty when there is none
+  /// Builds the tree, without values, from Hugging Face's keys. Throws BadInput naming the key.
+  std::shared_ptr<nn::Model> (*build)(const Fields& config);
+  /// A GGUF file's metadata as Hugging Face's keys; null where there is no such file form.
+  Json (*config_from_gguf)(const formats::GgufFile& file);
+  std::span<const WeightName> weights;
+  /// Prefixes that some files leave out or write instead of `prefixes[0]`.
+  std::span<const std::string_view> prefixes;
+  /// Patterns (as in nn/tree.h) of stored names that are no parameters.
+  std::span<const std::string_view> ignored;
+};
+
+/// Every family, in the order of the documentation.
+std::span<const Family* const> families();
+/// By `model_type`; throws BadInput listing those supported.
+const Family& family_named(std::string_view model_type);
+/// By `general.architecture`; throws as above.
+const Family& family_of_gguf(std::string_view architecture);
+
+}  // namespace martlet::models

@@ -1,0 +1,116 @@
+// Gemma 3 (text): norms before and after attention and feed-forward whose stored weight is the weight - 1, norms of queries and
+// keys, GeGLU, embedding times sqrt(hidden), sliding layers with a rotary base of their own between full ones.
+// Gemma team, "Gemma 3 Technical Report", 2025.
+#include "models/gemma3.h"
+
+#include <cmath>
+
+#include "models/config_keys.h"
+#include "nn/decoder.h"
+
+namespace martlet::models {
+namespace {
+
+/// Without `layer_types`, every sixth layer is full.
+bool slides(const Fields& config, int64_t layer) {
+  return (layer + 1) % config.integer_within("sliding_window_pattern", 1, 1 << 20, 6) != 0;
+}
+
+/// Older configs give the sliding layers' base by its own key, and no scaling for them.
+std::shared_ptr<const ops::RopeScaling> local_rope(const Fields& config, int64_t head_dim, int64_t max_positions) {
+  if (config.has("rope_parameters")) return rope_scaling(config, head_dim, max_positions, "sliding_attention");
+  auto scaling = std::make_shared<ops::RopeScaling>();
+  scaling->base = config.real("rope_local_base_freq", 10000.0);
+  scaling->dimensions = head_dim;
+  scaling->max_positions = max_positions;
+  return scaling;
+}
+
+std::shared_ptr<nn::Model> build_text(const Fields& config) {
+  const DecoderSizes sizes = decoder_sizes(config);
+  const int64_t hidden_size = sizes.model.hidden_size;
+  const int64_t head_dim = sizes.attention.head_dim;
+  const double epsilon = config.real("rms_norm_eps", 1e-6);
+  const ops::Unary activation = nn::activation_named(config.text("hidden_activation", "gelu_pytorch_tanh"));
+  const auto query_scalar = static_cast<float>(config.real("query_pre_attn_scalar", static_cast<double>(head_dim)));
+  const auto attention_cap = static_cast<float>(config.real("attn_logit_softcapping", 0.0));
+  const auto global = rope_scaling(config, head_dim, sizes.model.max_positions, "full_attention");
+  const auto local = local_rope(config, head_dim, sizes.model.max_positions);
+  const int64_t window = config.integer_within("sliding_window", 1, int64_t{1} << 31, 4096);
+  const auto windows = layer_windows(config, sizes.model.layers, window, slides);
+  const auto norm = [&](int64_t size) { return std::make_shared<nn::RmsNorm>(size, epsilon, 1.0f); };
+
+  auto model = std::make_shared<nn::DecoderModel>(
+      sizes.model,
+      nn::DecoderOptions{.embedding_scale = std::sqrt(static_cast<float>(hidden_size)),
+                         .logit_soft_cap = static_cast<float>(config.real("final_logit_softcapping", 0.0))});
+  const auto table = std::make_shared<nn::TableEmbedding>(sizes.model.vocabulary_size, hidden_size);
+  model->embed_tokens.set(table);
+  for (int64_t layer = 0; layer < sizes.model.layers; ++layer) {
+    const int64_t layer_window = windows[static_cast<size_t>(layer)];
+    const ops::AttentionOptions options{
+        .scale = 1.0f / std::sqrt(query_scalar), .window = layer_window, .soft_cap = attention_cap};
+    const auto attention = std::make_shared<nn::Attention>(sizes.attention, layer_window > 0 ? local : global,
+                                                           std::make_shared<nn::SoftmaxAttention>(layer, options));
+    attention->q_norm.set(norm(head_dim));
+    attention->k_norm.set(norm(head_dim));
+    const auto block = std::make_shared<nn::DecoderBlock>(
+        norm(hidden_size), attention, norm(hidden_size),
+        std::make_shared<nn::GatedFeedForward>(hidden_size, sizes.intermediate_size, activation, false));
+    block->attention_post_norm.set(norm(hidden_size));
+    block->feed_forward_post_norm.set(norm(hidden_size));
+    model->layers->push_back(block);
+  }
+  model->norm.set(norm(hidden_size));
+  const auto head = std::make_shared<nn::AffineLinear>(hidden_size, sizes.model.vocabulary_size, false);
+  if (config.boolean("tie_word_embeddings", true)) head->weight.tie(table->weight);
+  model->lm_head.set(head);
+  return model;
+}
+
+std::shared_ptr<nn::Model> build_with_vision(const Fields& config) {
+  const Json* text = config.value("text_config");
+  if (text == nullptr || !text->is_object()) bad_input("{}: text_config must be a table", config.source());
+  return build_text(Fields(*text, config.source() + ": text_config"));
+}
+
+Json config_from_gguf(const formats::GgufFile& file) {
+  Json config = decoder_config_from_gguf(file, "gemma3_text");
+  config.set("rope_local_base_freq", 10000.0);
+  return config;
+}
+
+constexpr WeightName kWeights[] = {
+    {"embed_tokens.weight", "model.embed_tokens.weight", "token_embd.weight"},
+    {"layers.{}.attention_norm.weight", "model.layers.{}.input_layernorm.weight", "blk.{}.attn_norm.weight",
+     Stored::kAsIs, Stored::kPlusOne},
+    {"layers.{}.attention.q_proj.weight", "model.layers.{}.self_attn.q_proj.weight", "blk.{}.attn_q.weight"},
+    {"layers.{}.attention.k_proj.weight", "model.layers.{}.self_attn.k_proj.weight", "blk.{}.attn_k.weight"},
+    {"layers.{}.attention.v_proj.weight", "model.layers.{}.self_attn.v_proj.weight", "blk.{}.attn_v.weight"},
+    {"layers.{}.attention.o_proj.weight", "model.layers.{}.self_attn.o_proj.weight", "blk.{}.attn_output.weight"},
+    {"layers.{}.attention.q_norm.weight", "model.layers.{}.self_attn.q_norm.weight", "blk.{}.attn_q_norm.weight",
+     Stored::kAsIs, Stored::kPlusOne},
+    {"layers.{}.attention.k_norm.weight", "model.layers.{}.self_attn.k_norm.weight", "blk.{}.attn_k_norm.weight",
+     Stored::kAsIs, Stored::kPlusOne},
+    {"layers.{}.attention_post_norm.weight", "model.layers.{}.post_attention_layernorm.weight",
+     "blk.{}.post_attention_norm.weight", Stored::kAsIs, Stored::kPlusOne},
+    {"layers.{}.feed_forward_norm.weight", "model.layers.{}.pre_feedforward_layernorm.weight", "blk.{}.ffn_norm.weight",
+     Stored::kAsIs, Stored::kPlusOne},
+    {"layers.{}.feed_forward.gate_proj.weight", "model.layers.{}.mlp.gate_proj.weight", "blk.{}.ffn_gate.weight"},
+    {"layers.{}.feed_forward.up_proj.weight", "model.layers.{}.mlp.up_proj.weight", "blk.{}.ffn_up.weight"},
+    {"layers.{}.feed_forward.down_proj.weight", "model.layers.{}.mlp.down_proj.weight", "blk.{}.ffn_down.weight"},
+    {"layers.{}.feed_forward_post_norm.weight", "model.layers.{}.post_feedforward_layernorm.weight",
+     "blk.{}.post_ffw_norm.weight", Stored::kAsIs, Stored::kPlusOne},
+    {"norm.weight", "model.norm.weight", "output_norm.weight", Stored::kAsIs, Stored::kPlusOne},
+    {"lm_head.weight", "lm_head.weight", "output.weight"},
+};
+constexpr std::string_view kPrefixes[] = {"model.", "model.language_model.", "language_model.model."};
+constexpr std::string_view kIgnored[] = {"**.vision_tower.**", "vision_tower.**", "**.multi_modal_projector.**",
+                                         "multi_modal_projector.**"};
+
+}  // namespace
+
+const Family kGemma3{"gemma3", "", build_with_vision, nullptr, kWeights, kPrefixes, kIgnored};
+const Family kGemma3Text{"gemma3_text", "gemma3", build_text, config_from_gguf, kWeights, kPrefixes, kIgnored};
+
+}  // namespace martlet::models

@@ -1,0 +1,199 @@
+#include "models/loader.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "base/error.h"
+#include "nn/layers.h"
+#include "nn/tree.h"
+#include "ops/cast.h"
+
+namespace martlet::models {
+namespace {
+
+// An error lists this many names of each kind and counts the rest.
+constexpr size_t kMostListed = 6;
+
+std::string replaced(std::string_view pattern, std::string_view layer) {
+  std::string text(pattern);
+  if (const size_t at = text.find("{}"); at != std::string::npos) text.replace(at, 2, layer);
+  return text;
+}
+
+/// "layers.12.norm.weight" as "layers.{}.norm.weight" and "12".
+std::pair<std::string, std::string> without_layer(const std::string& path) {
+  constexpr std::string_view kList = "layers.";
+  if (!path.starts_with(kList)) return {path, ""};
+  const size_t end = path.find('.', kList.size());
+  return {fmt::format("layers.{{}}{}", path.substr(end)), path.substr(kList.size(), end - kList.size())};
+}
+
+int third_of(Stored form) {
+  switch (form) {
+    case Stored::kFirstThird:
+    case Stored::kTransposedFirstThird: return 0;
+    case Stored::kSecondThird:
+    case Stored::kTransposedSecondThird: return 1;
+    case Stored::kLastThird:
+    case Stored::kTransposedLastThird: return 2;
+    default: return -1;
+  }
+}
+
+bool is_transposed(Stored form) {
+  return form == Stored::kTransposed || form == Stored::kTransposedFirstThird ||
+         form == Stored::kTransposedSecondThird || form == Stored::kTransposedLastThird;
+}
+
+Tensor third(const Tensor& tensor, int index) {
+  const int64_t rows = tensor.dim(0) / 3;
+  return tensor.slice(0, index * rows, (index + 1) * rows);
+}
+
+/// Rows of each head from pairs of neighbours to halves. `storage`: [rows, ...].
+Tensor heads_in_halves(const Tensor& storage, int64_t head_dim) {
+  const Tensor result = Tensor::empty(storage.shape(), storage.dtype());
+  const int64_t row_bytes = storage.byte_count() / std::max<int64_t>(storage.dim(0), 1);
+  const std::byte* from = storage.host_bytes();
+  std::byte* to = result.mutable_host_bytes();
+  const int64_t half = head_dim / 2;
+  for (int64_t row = 0; row < storage.dim(0); ++row) {
+    const int64_t within = row % head_dim;
+    const int64_t source = row - within + (within < half ? 2 * within : 2 * (within - half) + 1);
+    std::memcpy(to + row * row_bytes, from + source * row_bytes, static_cast<size_t>(row_bytes));
+  }
+  return result;
+}
+
+Tensor minus_one(const Tensor& weight) {
+  std::vector<float> values = ops::cast(weight, DType::kF32).to_vector<float>();
+  for (float& value : values) value -= 1.0f;
+  return Tensor::from(values, weight.shape());
+}
+
+class Loading {
+ public:
+  Loading(const Family& family, FileForm form, const formats::TensorSource& source)
+      : family_(family), form_(form), source_(source) {}
+
+  void load(nn::Model& model) {
+    std::set<const void*> done;
+    nn::walk_parameters(model, [&](const std::string& path, nn::Parameter& parameter) {
+      const bool tied = !done.insert(parameter.identity()).second;
+      load_parameter(model, path, parameter, tied);
+    });
+    for (const std::string& name : source_.names())
+      if (!used_.contains(name) && !is_ignored(name)) extra_.push_back(name);
+    report();
+  }
+
+ private:
+  const WeightName* entry_of(const std::string& pattern) const {
+    for (const WeightName& name : family_.weights)
+      if (name.path == pattern) return &name;
+    return nullptr;
+  }
+
+  /// The stored name as this file spells its prefix; the usual spelling when it has none of them.
+  std::string spelled(const std::string& usual) const {
+    if (form_ == FileForm::kGguf || source_.has(usual)) return usual;
+    const std::string_view prefix = family_.prefixes.front();
+    if (!usual.starts_with(prefix)) return usual;
+    for (const std::string_view other : family_.prefixes.subspan(1)) {
+      const std::string name = std::string(other) + usual.substr(prefix.size());
+      if (source_.has(name)) return name;
+    }
+    return usual;
+  }
+
+  void load_parameter(nn::Model& model, const std::string& path, nn::Parameter& parameter, bool tied) {
+    const auto [pattern, layer] = without_layer(path);
+    const WeightName* entry = entry_of(pattern);
+    if (entry == nullptr) failed("family {} has no stored name for {}", family_.name, path);
+    const bool gguf = form_ == FileForm::kGguf;
+    const std::string name = spelled(replaced(gguf ? entry->gguf : entry->hugging_face, layer));
+    used_.insert(name);
+    if (tied) return;
+    if (!source_.has(name)) {
+      missing_.push_back(name);
+      return;
+    }
+    try {
+      set(model, path, parameter, name, gguf ? entry->gguf_form : entry->hugging_face_form);
+    } catch (const Error& error) {
+      wrong_.push_back(fmt::format("{}: {}", name, error.what()));
+    }
+  }
+
+  void set(nn::Model& model, const std::string& path, nn::Parameter& parameter, const std::string& name, Stored form) {
+    const Shape& stored = source_.info(name).shape;
+    Shape expected = parameter.shape();
+    if (third_of(form) >= 0) expected[0] *= 3;
+    if (is_transposed(form)) std::swap(expected[0], expected[1]);
+    if (stored != expected)
+      bad_input("shape {}, and the config says {}", stored.to_string(), expected.to_string());
+    if (parameter.shape().rank() != 2) {
+      Tensor tensor = source_.tensor(name);
+      if (third_of(form) >= 0) tensor = third(tensor, third_of(form)).contiguous();
+      if (form == Stored::kPlusOne) tensor = minus_one(tensor);
+      if (form == Stored::kInterleavedHeads) tensor = heads_in_halves(tensor, head_dim(model, path));
+      // Vectors are small and kernels take them as f32.
+      parameter.set(ops::cast(tensor, DType::kF32));
+      return;
+    }
+    ops::Weight weight = source_.weight(name);
+    if (is_transposed(form)) weight = ops::Weight(weight.unpack().transpose(0, 1).contiguous());
+    if (third_of(form) >= 0) weight = weight.rows(third_of(form) * weight.rows() / 3, (third_of(form) + 1) * weight.rows() / 3);
+    if (form == Stored::kInterleavedHeads) {
+      const Tensor rows = heads_in_halves(weight.storage(), head_dim(model, path));
+      weight = weight.is_packed() ? ops::Weight(weight.format(), rows, weight.columns()) : ops::Weight(rows);
+    }
+    parameter.set(weight);
+  }
+
+  /// Of the attention that holds the projection at `path`.
+  static int64_t head_dim(nn::Model& model, const std::string& path) {
+    const std::string attention = path.substr(0, path.rfind('.', path.rfind('.') - 1));
+    const auto module = std::dynamic_pointer_cast<nn::Attention>(nn::module_at(model, attention));
+    if (module == nullptr) failed("{} is no attention", attention);
+    return module->shape().head_dim;
+  }
+
+  bool is_ignored(const std::string& name) const {
+    return std::any_of(family_.ignored.begin(), family_.ignored.end(),
+                       [&](std::string_view pattern) { return nn::matches(pattern, name); });
+  }
+
+  static void list(std::string& message, std::string_view what, const std::vector<std::string>& names) {
+    if (names.empty()) return;
+    message += fmt::format("{}{} {}: ", message.empty() ? "" : "; ", names.size(), what);
+    for (size_t i = 0; i < std::min(names.size(), kMostListed); ++i) message += (i == 0 ? "" : ", ") + names[i];
+    if (names.size() > kMostListed) message += fmt::format(" and {} more", names.size() - kMostListed);
+  }
+
+  void report() const {
+    std::string message;
+    list(message, "missing", missing_);
+    list(message, "of the wrong shape", wrong_);
+    list(message, "that the model has no place for", extra_);
+    if (!message.empty()) bad_input("{}: the weights contradict the config: {}", source_.describe(), message);
+  }
+
+  const Family& family_;
+  FileForm form_;
+  const formats::TensorSource& source_;
+  std::set<std::string> used_;
+  std::vector<std::string> missing_;
+  std::vector<std::string> wrong_;
+  std::vector<std::string> extra_;
+};
+
+}  // namespace
+
+void load_weights(nn::Model& model, const Family& family, FileForm form, const formats::TensorSource& source) {
+  const OwnerScope owner(Owner::kWeights);
+  Loading(family, form, source).load(model);
+}
+
+}  // namespace martlet::models

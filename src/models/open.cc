@@ -1,0 +1,38 @@
+#include "models/open.h"
+
+#include "models/loader.h"
+
+namespace martlet::models {
+namespace {
+
+OpenModel open_directory(formats::ModelFiles files) {
+  OpenModel model;
+  model.config = Json::parse_file(files.config);
+  if (!model.config.is_object()) bad_input("{}: expected a table, got {}", files.config, model.config.kind_name());
+  const Fields config(model.config, files.config);
+  model.family = &family_named(config.text("model_type"));
+  model.tree = model.family->build(config);
+  load_weights(*model.tree, *model.family, FileForm::kHuggingFace, formats::open_tensors(files));
+  model.files = std::move(files);
+  return model;
+}
+
+OpenModel open_gguf_file(formats::ModelFiles files) {
+  OpenModel model;
+  model.gguf.emplace(files.path);
+  model.family = &family_of_gguf(model.gguf->metadata().text("general.architecture"));
+  model.config = model.family->config_from_gguf(*model.gguf);
+  model.tree = model.family->build(Fields(model.config, files.path));
+  load_weights(*model.tree, *model.family, FileForm::kGguf, model.gguf->tensors());
+  model.files = std::move(files);
+  return model;
+}
+
+}  // namespace
+
+OpenModel open_model(const std::string& path) {
+  formats::ModelFiles files = formats::find_model_files(path);
+  return files.kind == formats::ModelKind::kGguf ? open_gguf_file(std::move(files)) : open_directory(std::move(files));
+}
+
+}  // namespace martlet::models

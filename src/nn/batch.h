@@ -1,0 +1,60 @@
+#pragma once
+
+// The one batch form: a flat list of tokens, where each sequence starts, each token's position, and the cache that each
+// sequence reads and writes. Models see [tokens, hidden] and a Batch. No padding anywhere.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "ops/rope.h"
+#include "tensor/tensor.h"
+
+namespace martlet::nn {
+
+/// Keys and values of the positions that one sequence has seen, for every layer.
+class KvCache {
+ public:
+  virtual ~KvCache() = default;
+  struct View {
+    Tensor keys;    ///< [positions, key_value_heads, head_dim]
+    Tensor values;  ///< [positions, key_value_heads, value_dim]
+  };
+  /// Appends the new positions' keys and values [new, key_value_heads, dim] of one layer; the view holds all of them. Every layer
+  /// appends as many positions in a forward.
+  virtual View append(int64_t layer, const Tensor& keys, const Tensor& values) = 0;
+  /// Positions that every layer holds.
+  virtual int64_t length() const = 0;
+};
+
+class Batch {
+ public:
+  /// One more sequence: its new ids, starting at the cache's length (or 0 without a cache).
+  void add(std::span<const int32_t> ids, KvCache* cache = nullptr);
+
+  int64_t token_count() const { return static_cast<int64_t>(ids_.size()); }
+  int64_t sequence_count() const { return static_cast<int64_t>(caches_.size()); }
+  std::span<const int32_t> ids() const { return ids_; }
+  std::span<const int32_t> positions() const { return positions_; }
+  int64_t begin(int64_t sequence) const { return starts_[static_cast<size_t>(sequence)]; }
+  int64_t end(int64_t sequence) const { return starts_[static_cast<size_t>(sequence) + 1]; }
+  KvCache* cache(int64_t sequence) const { return caches_[static_cast<size_t>(sequence)]; }
+  /// The longest position + 1.
+  int64_t longest() const { return longest_; }
+
+  /// Cosines and sines of every token for one way of rotating, made at the first call and shared by all layers. `scaling`
+  /// must outlive the batch. Where frequencies depend on the length, each token gets those of its own sequence.
+  const ops::RopeTable& rope_table(const ops::RopeScaling& scaling) const;
+
+ private:
+  std::vector<int32_t> ids_;
+  std::vector<int32_t> positions_;
+  std::vector<int64_t> starts_ = {0};
+  std::vector<KvCache*> caches_;
+  int64_t longest_ = 0;
+  mutable std::vector<std::pair<const ops::RopeScaling*, std::shared_ptr<const ops::RopeTable>>> rope_tables_;
+};
+
+}  // namespace martlet::nn

@@ -1,0 +1,67 @@
+#include "nn/decoder.h"
+
+#include "ops/binary.h"
+#include "ops/unary.h"
+
+namespace martlet::nn {
+
+DecoderBlock::DecoderBlock(std::shared_ptr<Norm> its_attention_norm, std::shared_ptr<TokenMixer> its_attention,
+                           std::shared_ptr<Norm> its_feed_forward_norm, std::shared_ptr<FeedForward> its_feed_forward,
+                           float residual_scale)
+    : attention_norm(*this, "attention_norm", std::move(its_attention_norm)),
+      attention(*this, "attention", std::move(its_attention)),
+      attention_post_norm(*this, "attention_post_norm"),
+      feed_forward_norm(*this, "feed_forward_norm", std::move(its_feed_forward_norm)),
+      feed_forward(*this, "feed_forward", std::move(its_feed_forward)),
+      feed_forward_post_norm(*this, "feed_forward_post_norm"),
+      residual_scale_(residual_scale) {}
+
+std::string DecoderBlock::details() const {
+  return residual_scale_ == 1 ? std::string() : fmt::format("residual * {:g}", residual_scale_);
+}
+
+Tensor DecoderBlock::forward(Tensor x, const Batch& batch) {
+  Tensor mixed = attention->forward(attention_norm->forward(x), batch);
+  if (attention_post_norm) mixed = attention_post_norm->forward(mixed);
+  if (residual_scale_ != 1) ops::scale_in_place(mixed, residual_scale_);
+  ops::add_in_place(x, mixed);
+  Tensor fed = feed_forward->forward(feed_forward_norm->forward(x));
+  if (feed_forward_post_norm) fed = feed_forward_post_norm->forward(fed);
+  if (residual_scale_ != 1) ops::scale_in_place(fed, residual_scale_);
+  ops::add_in_place(x, fed);
+  return x;
+}
+
+DecoderModel::DecoderModel(const ModelShape& shape, const DecoderOptions& options)
+    : embed_tokens(*this, "embed_tokens"),
+      embed_positions(*this, "embed_positions"),
+      layers(*this, "layers", std::make_shared<ModuleList<Block>>()),
+      norm(*this, "norm"),
+      lm_head(*this, "lm_head"),
+      shape_(shape),
+      options_(options) {}
+
+std::string DecoderModel::details() const {
+  std::string text = fmt::format("hidden {}, vocabulary {}", shape_.hidden_size, shape_.vocabulary_size);
+  if (options_.embedding_scale != 1) text += fmt::format(", embedding * {:g}", options_.embedding_scale);
+  if (options_.logit_scale != 1) text += fmt::format(", logits * {:g}", options_.logit_scale);
+  if (options_.logit_soft_cap != 0) text += fmt::format(", logits capped at {:g}", options_.logit_soft_cap);
+  return text;
+}
+
+Tensor DecoderModel::hidden(const Batch& batch) {
+  Tensor x = embed_tokens->forward(batch.ids());
+  if (options_.embedding_scale != 1) ops::scale_in_place(x, options_.embedding_scale);
+  if (embed_positions) ops::add_in_place(x, embed_positions->forward(batch.positions()));
+  for (size_t layer = 0; layer < layers->size(); ++layer) x = (*layers)[layer].forward(std::move(x), batch);
+  return norm->forward(x);
+}
+
+Tensor DecoderModel::logits(const Tensor& hidden) {
+  Tensor scores = lm_head->forward(hidden);
+  if (options_.logit_scale != 1) ops::scale_in_place(scores, options_.logit_scale);
+  if (options_.logit_soft_cap != 0) scores = ops::soft_cap(scores, options_.logit_soft_cap);
+  return scores;
+}
+
+}  // namespace martlet::nn

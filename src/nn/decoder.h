@@ -1,0 +1,57 @@
+#pragma once
+
+// The decoder that most families share: pre-norm blocks between an embedding and a head.
+
+#include "nn/layers.h"
+
+namespace martlet::nn {
+
+/// x += residual_scale * post(attention(norm(x))); x += residual_scale * post(feed_forward(norm(x))).
+class DecoderBlock final : public Block {
+ public:
+  DecoderBlock(std::shared_ptr<Norm> attention_norm, std::shared_ptr<TokenMixer> attention,
+               std::shared_ptr<Norm> feed_forward_norm, std::shared_ptr<FeedForward> feed_forward,
+               float residual_scale = 1);
+  std::string_view kind() const override { return "DecoderBlock"; }
+  std::string details() const override;
+  Tensor forward(Tensor x, const Batch& batch) override;
+
+  Child<Norm> attention_norm;
+  Child<TokenMixer> attention;
+  Child<Norm> attention_post_norm;  ///< empty unless set
+  Child<Norm> feed_forward_norm;
+  Child<FeedForward> feed_forward;
+  Child<Norm> feed_forward_post_norm;  ///< empty unless set
+
+ private:
+  float residual_scale_;
+};
+
+struct DecoderOptions {
+  float embedding_scale = 1;  ///< the embedding is multiplied by this
+  float logit_scale = 1;      ///< and the logits by this
+  float logit_soft_cap = 0;   ///< logits become cap * tanh(logits / cap); 0: none
+};
+
+/// embed_tokens (+ embed_positions), layers, norm, lm_head.
+class DecoderModel final : public Model {
+ public:
+  DecoderModel(const ModelShape& shape, const DecoderOptions& options);
+  std::string_view kind() const override { return "DecoderModel"; }
+  std::string details() const override;
+  const ModelShape& shape() const override { return shape_; }
+  Tensor hidden(const Batch& batch) override;
+  Tensor logits(const Tensor& hidden) override;
+
+  Child<Embedding> embed_tokens;
+  Child<Embedding> embed_positions;  ///< learned positions; empty unless set
+  Child<ModuleList<Block>> layers;
+  Child<Norm> norm;
+  Child<Linear> lm_head;
+
+ private:
+  ModelShape shape_;
+  DecoderOptions options_;
+};
+
+}  // namespace martlet::nn

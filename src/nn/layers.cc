@@ -1,0 +1,137 @@
+#include "nn/layers.h"
+
+#include "ops/binary.h"
+#include "ops/embedding.h"
+#include "ops/layer_norm.h"
+#include "ops/linear.h"
+#include "ops/rms_norm.h"
+
+namespace martlet::nn {
+namespace {
+
+std::shared_ptr<Linear> affine(int64_t in_features, int64_t out_features, bool has_bias) {
+  return std::make_shared<AffineLinear>(in_features, out_features, has_bias);
+}
+
+}  // namespace
+
+AffineLinear::AffineLinear(int64_t in_features, int64_t out_features, bool has_bias)
+    : weight(*this, "weight", {out_features, in_features}) {
+  if (has_bias) bias.emplace(*this, "bias", Shape{out_features});
+}
+
+Tensor AffineLinear::forward(const Tensor& x) {
+  return ops::linear(x, weight.weight(), bias ? bias->tensor() : Tensor());
+}
+
+TableEmbedding::TableEmbedding(int64_t entries, int64_t hidden_size)
+    : weight(*this, "weight", {entries, hidden_size}) {}
+
+Tensor TableEmbedding::forward(std::span<const int32_t> ids) { return ops::embedding(ids, weight.weight()); }
+
+RmsNorm::RmsNorm(int64_t size, double epsilon, float offset)
+    : weight(*this, "weight", {size}), epsilon_(static_cast<float>(epsilon)), offset_(offset) {}
+
+std::string RmsNorm::details() const {
+  return offset_ == 0 ? fmt::format("eps {:g}", epsilon_) : fmt::format("eps {:g}, weight + {:g}", epsilon_, offset_);
+}
+
+Tensor RmsNorm::forward(const Tensor& x) { return ops::rms_norm(x, weight.tensor(), epsilon_, offset_); }
+
+LayerNorm::LayerNorm(int64_t size, double epsilon, bool has_bias)
+    : weight(*this, "weight", {size}), epsilon_(static_cast<float>(epsilon)) {
+  if (has_bias) bias.emplace(*this, "bias", Shape{size});
+}
+
+std::string LayerNorm::details() const { return fmt::format("eps {:g}", epsilon_); }
+
+Tensor LayerNorm::forward(const Tensor& x) {
+  return ops::layer_norm(x, weight.tensor(), bias ? bias->tensor() : Tensor(), epsilon_);
+}
+
+ops::Unary activation_named(std::string_view name) {
+  const auto activation = ops::find_activation(name);
+  if (!activation) bad_input("unknown activation \"{}\"; known are {}", name, ops::activation_names());
+  return *activation;
+}
+
+GatedFeedForward::GatedFeedForward(int64_t hidden_size, int64_t intermediate_size, ops::Unary activation, bool has_bias)
+    : gate_proj(*this, "gate_proj", affine(hidden_size, intermediate_size, has_bias)),
+      up_proj(*this, "up_proj", affine(hidden_size, intermediate_size, has_bias)),
+      down_proj(*this, "down_proj", affine(intermediate_size, hidden_size, has_bias)),
+      activation_(activation) {}
+
+Tensor GatedFeedForward::forward(const Tensor& x) {
+  const Tensor gate = gate_proj->forward(x);
+  ops::gated_in_place(activation_, gate, up_proj->forward(x));
+  return down_proj->forward(gate);
+}
+
+PlainFeedForward::PlainFeedForward(int64_t hidden_size, int64_t intermediate_size, ops::Unary activation, bool has_bias)
+    : up_proj(*this, "up_proj", affine(hidden_size, intermediate_size, has_bias)),
+      down_proj(*this, "down_proj", affine(intermediate_size, hidden_size, has_bias)),
+      activation_(activation) {}
+
+Tensor PlainFeedForward::forward(const Tensor& x) {
+  const Tensor inner = up_proj->forward(x);
+  ops::unary_in_place({activation_}, inner);
+  return down_proj->forward(inner);
+}
+
+std::string SoftmaxAttention::details() const {
+  std::string text = options_.causal ? "causal" : "bidirectional";
+  if (options_.window > 0) text += fmt::format(", window {}", options_.window);
+  if (options_.soft_cap > 0) text += fmt::format(", soft cap {:g}", options_.soft_cap);
+  return text;
+}
+
+Tensor SoftmaxAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch) {
+  std::vector<ops::AttentionSequence> sequences;
+  sequences.reserve(static_cast<size_t>(batch.sequence_count()));
+  for (int64_t i = 0; i < batch.sequence_count(); ++i) {
+    const int64_t begin = batch.begin(i);
+    const int64_t end = batch.end(i);
+    ops::AttentionSequence sequence{begin, end - begin, k.slice(0, begin, end), v.slice(0, begin, end)};
+    if (KvCache* cache = batch.cache(i)) {
+      const KvCache::View all = cache->append(layer_, sequence.keys, sequence.values);
+      sequence.keys = all.keys;
+      sequence.values = all.values;
+    }
+    sequences.push_back(std::move(sequence));
+  }
+  return ops::attention(q, sequences, options_);
+}
+
+Attention::Attention(const AttentionShape& shape, std::shared_ptr<const ops::RopeScaling> rope,
+                     std::shared_ptr<AttentionCore> mixing)
+    : q_proj(*this, "q_proj", affine(shape.hidden_size, shape.heads * shape.head_dim, shape.qkv_bias)),
+      k_proj(*this, "k_proj", affine(shape.hidden_size, shape.key_value_heads * shape.head_dim, shape.qkv_bias)),
+      v_proj(*this, "v_proj", affine(shape.hidden_size, shape.key_value_heads * shape.head_dim, shape.qkv_bias)),
+      o_proj(*this, "o_proj", affine(shape.heads * shape.head_dim, shape.hidden_size, shape.output_bias)),
+      q_norm(*this, "q_norm"),
+      k_norm(*this, "k_norm"),
+      core(*this, "core", std::move(mixing)),
+      shape_(shape),
+      rope_(std::move(rope)) {}
+
+std::string Attention::details() const {
+  return fmt::format("{} heads, {} for keys and values, of {}{}", shape_.heads, shape_.key_value_heads, shape_.head_dim,
+                     rope_ == nullptr ? ", no rotation" : "");
+}
+
+Tensor Attention::forward(const Tensor& x, const Batch& batch) {
+  const int64_t tokens = x.dim(0);
+  Tensor q = q_proj->forward(x).reshape({tokens, shape_.heads, shape_.head_dim});
+  Tensor k = k_proj->forward(x).reshape({tokens, shape_.key_value_heads, shape_.head_dim});
+  const Tensor v = v_proj->forward(x).reshape({tokens, shape_.key_value_heads, shape_.head_dim});
+  if (q_norm) q = q_norm->forward(q);
+  if (k_norm) k = k_norm->forward(k);
+  if (rope_ != nullptr) {
+    const ops::RopeTable& table = batch.rope_table(*rope_);
+    ops::rope_in_place(q, table);
+    ops::rope_in_place(k, table);
+  }
+  return o_proj->forward(core->forward(q, k, v, batch).reshape({tokens, shape_.heads * shape_.head_dim}));
+}
+
+}  // namespace martlet::nn

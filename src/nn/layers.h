@@ -1,0 +1,148 @@
+#pragma once
+
+// The plain modules of which models are built.
+
+#include <optional>
+
+#include "nn/roles.h"
+#include "ops/activation.h"
+#include "ops/attention.h"
+
+namespace martlet::nn {
+
+/// y = x W^T + b; W [out, in], dense or packed.
+class AffineLinear final : public Linear {
+ public:
+  AffineLinear(int64_t in_features, int64_t out_features, bool has_bias);
+  std::string_view kind() const override { return "AffineLinear"; }
+  Tensor forward(const Tensor& x) override;
+  int64_t in_features() const override { return weight.shape()[1]; }
+  int64_t out_features() const override { return weight.shape()[0]; }
+
+  Parameter weight;
+  std::optional<Parameter> bias;
+};
+
+/// Rows of a table [entries, hidden].
+class TableEmbedding final : public Embedding {
+ public:
+  TableEmbedding(int64_t entries, int64_t hidden_size);
+  std::string_view kind() const override { return "TableEmbedding"; }
+  Tensor forward(std::span<const int32_t> ids) override;
+  int64_t entries() const override { return weight.shape()[0]; }
+  int64_t hidden_size() const override { return weight.shape()[1]; }
+
+  Parameter weight;
+};
+
+/// Root-mean-square norm; `offset` is added to the weight (Gemma stores weight - 1).
+class RmsNorm final : public Norm {
+ public:
+  RmsNorm(int64_t size, double epsilon, float offset = 0);
+  std::string_view kind() const override { return "RmsNorm"; }
+  std::string details() const override;
+  Tensor forward(const Tensor& x) override;
+
+  Parameter weight;
+
+ private:
+  float epsilon_;
+  float offset_;
+};
+
+class LayerNorm final : public Norm {
+ public:
+  LayerNorm(int64_t size, double epsilon, bool has_bias = true);
+  std::string_view kind() const override { return "LayerNorm"; }
+  std::string details() const override;
+  Tensor forward(const Tensor& x) override;
+
+  Parameter weight;
+  std::optional<Parameter> bias;
+
+ private:
+  float epsilon_;
+};
+
+/// The function that a config calls `name`; throws BadInput listing those known.
+ops::Unary activation_named(std::string_view name);
+
+/// down(act(gate(x)) * up(x)). Shazeer, "GLU Variants Improve Transformer", 2020.
+class GatedFeedForward final : public FeedForward {
+ public:
+  GatedFeedForward(int64_t hidden_size, int64_t intermediate_size, ops::Unary activation, bool has_bias);
+  std::string_view kind() const override { return "GatedFeedForward"; }
+  std::string details() const override { return std::string(ops::name_of(activation_)); }
+  Tensor forward(const Tensor& x) override;
+
+  Child<Linear> gate_proj;
+  Child<Linear> up_proj;
+  Child<Linear> down_proj;
+
+ private:
+  ops::Unary activation_;
+};
+
+/// down(act(up(x))).
+class PlainFeedForward final : public FeedForward {
+ public:
+  PlainFeedForward(int64_t hidden_size, int64_t intermediate_size, ops::Unary activation, bool has_bias);
+  std::string_view kind() const override { return "PlainFeedForward"; }
+  std::string details() const override { return std::string(ops::name_of(activation_)); }
+  Tensor forward(const Tensor& x) override;
+
+  Child<Linear> up_proj;
+  Child<Linear> down_proj;
+
+ private:
+  ops::Unary activation_;
+};
+
+/// Softmax attention over each sequence's own keys, cached where the batch has a cache.
+class SoftmaxAttention final : public AttentionCore {
+ public:
+  /// `layer` is its number in every KvCache.
+  SoftmaxAttention(int64_t layer, ops::AttentionOptions options) : layer_(layer), options_(std::move(options)) {}
+  std::string_view kind() const override { return "SoftmaxAttention"; }
+  std::string details() const override;
+  Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch) override;
+
+ private:
+  int64_t layer_;
+  ops::AttentionOptions options_;
+};
+
+struct AttentionShape {
+  int64_t hidden_size = 0;
+  int64_t heads = 0;
+  int64_t key_value_heads = 0;
+  int64_t head_dim = 0;
+  bool qkv_bias = false;
+  bool output_bias = false;
+};
+
+/// Projects to heads, normalises them if there are norms, rotates them if there is a rotation, mixes, projects back.
+class Attention final : public TokenMixer {
+ public:
+  /// `rope` may be null: no rotation. `core` mixes the tokens.
+  Attention(const AttentionShape& shape, std::shared_ptr<const ops::RopeScaling> rope,
+            std::shared_ptr<AttentionCore> core);
+  std::string_view kind() const override { return "Attention"; }
+  const AttentionShape& shape() const { return shape_; }
+  std::string details() const override;
+  Tensor forward(const Tensor& x, const Batch& batch) override;
+
+  Child<Linear> q_proj;
+  Child<Linear> k_proj;
+  Child<Linear> v_proj;
+  Child<Linear> o_proj;
+  Child<Norm> q_norm;  ///< over head_dim; empty unless set
+  Child<Norm> k_norm;
+  Child<AttentionCore> core;
+
+ private:
+  AttentionShape shape_;
+  std::shared_ptr<const ops::RopeScaling> rope_;
+};
+
+}  // namespace martlet::nn

@@ -1,0 +1,55 @@
+#include "nn/parameter.h"
+
+#include "nn/module.h"
+
+namespace martlet::nn {
+
+Parameter::Parameter(Module& owner, std::string name, const Shape& shape)
+    : name_(std::move(name)), shape_(shape), value_(std::make_shared<Value>()) {
+  owner.parameters_.push_back(this);
+}
+
+const ops::Weight& Parameter::weight() const {
+  if (!value_->weight.defined()) failed("parameter {} of shape {} has no matrix yet", name_, shape_.to_string());
+  return value_->weight;
+}
+
+const Tensor& Parameter::tensor() const {
+  if (value_->weight.defined()) return value_->weight.dense();
+  if (!value_->tensor.defined()) failed("parameter {} of shape {} has no value yet", name_, shape_.to_string());
+  return value_->tensor;
+}
+
+void Parameter::set(const ops::Weight& weight) {
+  if (weight.shape() != shape_)
+    bad_input("parameter {} has shape {}, got {}", name_, shape_.to_string(), weight.shape().to_string());
+  value_->weight = weight;
+}
+
+void Parameter::set(const Tensor& tensor) {
+  if (tensor.shape() != shape_)
+    bad_input("parameter {} has shape {}, got {}", name_, shape_.to_string(), tensor.shape().to_string());
+  if (shape_.rank() == 2) {
+    value_->weight = ops::Weight(tensor);
+  } else {
+    value_->tensor = tensor;
+  }
+}
+
+void Parameter::tie(const Parameter& other) {
+  if (other.shape_ != shape_)
+    failed("cannot tie {} {} to {} {}", name_, shape_.to_string(), other.name_, other.shape_.to_string());
+  value_ = other.value_;
+}
+
+int64_t Parameter::byte_count() const {
+  if (value_->weight.defined()) return value_->weight.byte_count();
+  return value_->tensor.defined() ? value_->tensor.byte_count() : 0;
+}
+
+std::string_view Parameter::type_name() const {
+  if (value_->weight.defined()) return value_->weight.type_name();
+  return value_->tensor.defined() ? martlet::name_of(value_->tensor.dtype()) : "none";
+}
+
+}  // namespace martlet::nn

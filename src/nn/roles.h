@@ -1,0 +1,90 @@
+#pragma once
+
+// The roles: small interfaces that say what may stand in a place of the tree.
+
+#include "nn/batch.h"
+#include "nn/module.h"
+
+namespace martlet::nn {
+
+/// x [tokens, in] to y [tokens, out].
+class Linear : public Module {
+ public:
+  static constexpr std::string_view kRole = "Linear";
+  std::string_view role() const override { return kRole; }
+  virtual Tensor forward(const Tensor& x) = 0;
+  virtual int64_t in_features() const = 0;
+  virtual int64_t out_features() const = 0;
+};
+
+/// Ids to rows [ids, hidden].
+class Embedding : public Module {
+ public:
+  static constexpr std::string_view kRole = "Embedding";
+  std::string_view role() const override { return kRole; }
+  virtual Tensor forward(std::span<const int32_t> ids) = 0;
+  virtual int64_t entries() const = 0;
+  virtual int64_t hidden_size() const = 0;
+};
+
+/// x [..., n] to its normalised form of the same shape.
+class Norm : public Module {
+ public:
+  static constexpr std::string_view kRole = "Norm";
+  std::string_view role() const override { return kRole; }
+  virtual Tensor forward(const Tensor& x) = 0;
+};
+
+/// q [tokens, heads, head_dim], k and v [tokens, key_value_heads, ...] (positions applied) to [tokens, heads, value_dim].
+class AttentionCore : public Module {
+ public:
+  static constexpr std::string_view kRole = "AttentionCore";
+  std::string_view role() const override { return kRole; }
+  virtual Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch) = 0;
+};
+
+/// Mixes tokens: [tokens, hidden] to [tokens, hidden].
+class TokenMixer : public Module {
+ public:
+  static constexpr std::string_view kRole = "TokenMixer";
+  std::string_view role() const override { return kRole; }
+  virtual Tensor forward(const Tensor& x, const Batch& batch) = 0;
+};
+
+/// Each token by itself: [tokens, hidden] to [tokens, hidden].
+class FeedForward : public Module {
+ public:
+  static constexpr std::string_view kRole = "FeedForward";
+  std::string_view role() const override { return kRole; }
+  virtual Tensor forward(const Tensor& x) = 0;
+};
+
+/// One layer: [tokens, hidden] to [tokens, hidden]. It may reuse the memory of x.
+class Block : public Module {
+ public:
+  static constexpr std::string_view kRole = "Block";
+  std::string_view role() const override { return kRole; }
+  virtual Tensor forward(Tensor x, const Batch& batch) = 0;
+};
+
+/// What a model is as a whole.
+struct ModelShape {
+  int64_t vocabulary_size = 0;
+  int64_t hidden_size = 0;
+  int64_t layers = 0;
+  int64_t max_positions = 0;  ///< 0: no limit of its own
+  bool generates = true;      ///< has a head that predicts the next token
+};
+
+class Model : public Module {
+ public:
+  static constexpr std::string_view kRole = "Model";
+  std::string_view role() const override { return kRole; }
+  virtual const ModelShape& shape() const = 0;
+  /// The last hidden states, normalised as the head wants them: [tokens, hidden].
+  virtual Tensor hidden(const Batch& batch) = 0;
+  /// Next-token scores of rows of `hidden`: [rows, vocabulary] f32.
+  virtual Tensor logits(const Tensor& hidden) = 0;
+};
+
+}  // namespace martlet::nn
