@@ -7,12 +7,14 @@
 namespace martlet::models {
 namespace {
 
-constexpr const Family* kFamilies[] = {&kLlama,   &kMistral, &kQwen2, &kQwen3,     &kSmolLm3,
+constexpr const Family* kFamilies[] = {&kLlama,   &kMistral, &kQwen2,  &kQwen3,     &kSmolLm3,
                                        &kMiniCpm, &kGpt2,    &kGemma3, &kGemma3Text};
 
 }  // namespace
 
-std::span<const Family* const> families() { return kFamilies; }
+std::span<const Family* const> families() {
+  return kFamilies;
+}
 
 const Family& family_named(std::string_view model_type) {
   std::string known;

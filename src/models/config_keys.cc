@@ -17,7 +17,8 @@ ops::RopeScaling::Kind kind_named(std::string_view name, const std::string& sour
   if (name == "yarn") return Kind::kYarn;
   if (name == "longrope" || name == "su") return Kind::kLongrope;
   if (name == "llama3") return Kind::kLlama3;
-  bad_input("{}: unknown rope type \"{}\"; supported are default, linear, dynamic, yarn, longrope, llama3", source, name);
+  bad_input("{}: unknown rope type \"{}\"; supported are default, linear, dynamic, yarn, longrope, llama3",
+            source, name);
 }
 
 std::vector<double> reals(const Fields& fields, std::string_view key) {
@@ -50,24 +51,26 @@ DecoderSizes decoder_sizes(const Fields& config) {
   attention.heads = config.integer_within("num_attention_heads", 1, kMostWidth);
   attention.key_value_heads = config.integer_within("num_key_value_heads", 1, kMostWidth, attention.heads);
   if (attention.heads % attention.key_value_heads != 0)
-    bad_input("{}: num_attention_heads {} is no multiple of num_key_value_heads {}", config.source(), attention.heads,
-              attention.key_value_heads);
+    bad_input("{}: num_attention_heads {} is no multiple of num_key_value_heads {}", config.source(),
+              attention.heads, attention.key_value_heads);
   if (!config.has("head_dim") && attention.hidden_size % attention.heads != 0)
-    bad_input("{}: hidden_size {} is no multiple of num_attention_heads {}, and there is no head_dim", config.source(),
-              attention.hidden_size, attention.heads);
-  attention.head_dim = config.integer_within("head_dim", 1, kMostWidth, attention.hidden_size / attention.heads);
+    bad_input("{}: hidden_size {} is no multiple of num_attention_heads {}, and there is no head_dim",
+              config.source(), attention.hidden_size, attention.heads);
+  attention.head_dim =
+      config.integer_within("head_dim", 1, kMostWidth, attention.hidden_size / attention.heads);
   return sizes;
 }
 
-std::shared_ptr<const ops::RopeScaling> rope_scaling(const Fields& config, int64_t head_dim, int64_t max_positions,
-                                                     std::string_view layer_type) {
+std::shared_ptr<const ops::RopeScaling> rope_scaling(const Fields& config, int64_t head_dim,
+                                                     int64_t max_positions, std::string_view layer_type) {
   auto scaling = std::make_shared<ops::RopeScaling>();
   scaling->base = config.real("rope_theta", 10000.0);
   scaling->max_positions = max_positions;
   double rotated_share = config.real("partial_rotary_factor", 1.0);
   const Json* table = rope_table_of(config, layer_type);
   if (table != nullptr) {
-    if (!table->is_object()) bad_input("{}: rope_parameters must be a table, got {}", config.source(), table->kind_name());
+    if (!table->is_object())
+      bad_input("{}: rope_parameters must be a table, got {}", config.source(), table->kind_name());
     const Fields rope(*table, config.source() + ": rope_parameters");
     scaling->kind = kind_named(rope.text("rope_type", rope.text("type", "default")), config.source());
     scaling->base = rope.real("rope_theta", scaling->base);
@@ -88,8 +91,8 @@ std::shared_ptr<const ops::RopeScaling> rope_scaling(const Fields& config, int64
   }
   scaling->dimensions = static_cast<int64_t>(static_cast<double>(head_dim) * rotated_share);
   if (scaling->dimensions < 2 || scaling->dimensions > head_dim || scaling->dimensions % 2 != 0)
-    bad_input("{}: rotary positions need an even number of a head's {} elements, got {}", config.source(), head_dim,
-              scaling->dimensions);
+    bad_input("{}: rotary positions need an even number of a head's {} elements, got {}", config.source(),
+              head_dim, scaling->dimensions);
   return scaling;
 }
 
@@ -100,8 +103,9 @@ std::vector<int64_t> layer_windows(const Fields& config, int64_t layers, int64_t
   if (types != nullptr && static_cast<int64_t>(types->array().size()) != layers)
     bad_input("{}: layer_types has {} entries for {} layers", config.source(), types->array().size(), layers);
   for (int64_t layer = 0; layer < layers; ++layer) {
-    const bool slides = types != nullptr ? types->array()[static_cast<size_t>(layer)].string() == "sliding_attention"
-                                         : otherwise(config, layer);
+    const bool slides = types != nullptr
+                            ? types->array()[static_cast<size_t>(layer)].string() == "sliding_attention"
+                            : otherwise(config, layer);
     if (slides) windows[static_cast<size_t>(layer)] = window;
   }
   return windows;
@@ -121,7 +125,8 @@ Json decoder_config_from_gguf(const formats::GgufFile& file, std::string_view mo
   config.set("num_attention_heads", heads);
   config.set("num_key_value_heads", metadata.integer(key("attention.head_count_kv"), heads));
   config.set("max_position_embeddings", metadata.integer(key("context_length"), 2048));
-  if (metadata.has(key("attention.key_length"))) config.set("head_dim", metadata.integer(key("attention.key_length")));
+  if (metadata.has(key("attention.key_length")))
+    config.set("head_dim", metadata.integer(key("attention.key_length")));
   if (metadata.has(key("attention.layer_norm_rms_epsilon")))
     config.set("rms_norm_eps", metadata.real(key("attention.layer_norm_rms_epsilon")));
   if (metadata.has(key("attention.layer_norm_epsilon")))
@@ -138,14 +143,19 @@ Json decoder_config_from_gguf(const formats::GgufFile& file, std::string_view mo
     for (const float factor : file.tensors().tensor("rope_freqs.weight").to_vector<float>())
       factors.emplace_back(static_cast<double>(factor));
     Json rope;
-    rope.set("rope_type", "longrope").set("short_factor", factors).set("long_factor", factors);
-    rope.set("attention_factor", 1.0).set("factor", 1.0);
+    rope.set("rope_type", "longrope");
+    rope.set("short_factor", factors);
+    rope.set("long_factor", factors);
+    rope.set("attention_factor", 1.0);
+    rope.set("factor", 1.0);
     config.set("rope_scaling", std::move(rope));
   } else if (scaling == "linear" || scaling == "yarn") {
     Json rope;
-    rope.set("rope_type", scaling).set("factor", metadata.real(key("rope.scaling.factor"), 1.0));
+    rope.set("rope_type", scaling);
+    rope.set("factor", metadata.real(key("rope.scaling.factor"), 1.0));
     if (metadata.has(key("rope.scaling.original_context_length")))
-      rope.set("original_max_position_embeddings", metadata.integer(key("rope.scaling.original_context_length")));
+      rope.set("original_max_position_embeddings",
+               metadata.integer(key("rope.scaling.original_context_length")));
     config.set("rope_scaling", std::move(rope));
   } else if (scaling != "none") {
     bad_input("unknown {} \"{}\"; supported are none, linear, yarn", key("rope.scaling.type"), scaling);

@@ -22,11 +22,13 @@ struct DecoderSizes {
 DecoderSizes decoder_sizes(const Fields& config);
 
 /// `rope_parameters` (or its entry `layer_type`), or else `rope_theta` and `rope_scaling`.
-std::shared_ptr<const ops::RopeScaling> rope_scaling(const Fields& config, int64_t head_dim, int64_t max_positions,
-                                                     std::string_view layer_type = {});
+std::shared_ptr<const ops::RopeScaling> rope_scaling(const Fields& config, int64_t head_dim,
+                                                     int64_t max_positions, std::string_view layer_type = {});
 
-/// For each layer its window, 0 for full attention: from `layer_types` where given, else `otherwise(layer)` says whether it slides.
-std::vector<int64_t> layer_windows(const Fields& config, int64_t layers, int64_t window, bool (*otherwise)(const Fields&, int64_t));
+/// For each layer its window, 0 for full attention: from `layer_types` where given, else `otherwise(layer)`
+/// says whether it slides.
+std::vector<int64_t> layer_windows(const Fields& config, int64_t layers, int64_t window,
+                                   bool (*otherwise)(const Fields&, int64_t));
 
 /// Keys that GGUF files of all decoder architectures share, as Hugging Face's.
 Json decoder_config_from_gguf(const formats::GgufFile& file, std::string_view model_type);

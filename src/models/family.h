@@ -16,19 +16,19 @@ namespace martlet::models {
 /// What lies between a stored tensor and the tree's parameter.
 enum class Stored : uint8_t {
   kAsIs,
-  kTransposed,          ///< [in, out] instead of [out, in]
-  kFirstThird,          ///< rows of q, k and v in one tensor
+  kTransposed,  ///< [in, out] instead of [out, in]
+  kFirstThird,  ///< rows of q, k and v in one tensor
   kSecondThird,
   kLastThird,
   kTransposedFirstThird,  ///< both of the above
   kTransposedSecondThird,
   kTransposedLastThird,
-  kInterleavedHeads,    ///< rows of each head in rotary pairs (0, half, 1, half + 1, ...) instead of halves
-  kPlusOne              ///< a norm's weight stored with its offset of 1 added
+  kInterleavedHeads,  ///< rows of each head in rotary pairs (0, half, 1, half + 1, ...) instead of halves
+  kPlusOne            ///< a norm's weight stored with its offset of 1 added
 };
 
-/// A parameter's path in the tree and its names in files; `{}` stands for the layer's number. An empty name: not in such
-/// files.
+/// A parameter's path in the tree and its names in files; `{}` stands for the layer's number. An empty name:
+/// not in such files.
 struct WeightName {
   std::string_view path;
   std::string_view hugging_face;

@@ -1,6 +1,6 @@
-// Gemma 3 (text): norms before and after attention and feed-forward whose stored weight is the weight - 1, norms of queries and
-// keys, GeGLU, embedding times sqrt(hidden), sliding layers with a rotary base of their own between full ones.
-// Gemma team, "Gemma 3 Technical Report", 2025.
+// Gemma 3 (text): norms before and after attention and feed-forward whose stored weight is the weight - 1,
+// norms of queries and keys, GeGLU, embedding times sqrt(hidden), sliding layers with a rotary base of their
+// own between full ones. Gemma team, "Gemma 3 Technical Report", 2025.
 #include "models/gemma3.h"
 
 #include <cmath>
@@ -17,8 +17,10 @@ bool slides(const Fields& config, int64_t layer) {
 }
 
 /// Older configs give the sliding layers' base by its own key, and no scaling for them.
-std::shared_ptr<const ops::RopeScaling> local_rope(const Fields& config, int64_t head_dim, int64_t max_positions) {
-  if (config.has("rope_parameters")) return rope_scaling(config, head_dim, max_positions, "sliding_attention");
+std::shared_ptr<const ops::RopeScaling> local_rope(const Fields& config, int64_t head_dim,
+                                                   int64_t max_positions) {
+  if (config.has("rope_parameters"))
+    return rope_scaling(config, head_dim, max_positions, "sliding_attention");
   auto scaling = std::make_shared<ops::RopeScaling>();
   scaling->base = config.real("rope_local_base_freq", 10000.0);
   scaling->dimensions = head_dim;
@@ -32,7 +34,8 @@ std::shared_ptr<nn::Model> build_text(const Fields& config) {
   const int64_t head_dim = sizes.attention.head_dim;
   const double epsilon = config.real("rms_norm_eps", 1e-6);
   const ops::Unary activation = nn::activation_named(config.text("hidden_activation", "gelu_pytorch_tanh"));
-  const auto query_scalar = static_cast<float>(config.real("query_pre_attn_scalar", static_cast<double>(head_dim)));
+  const auto query_scalar =
+      static_cast<float>(config.real("query_pre_attn_scalar", static_cast<double>(head_dim)));
   const auto attention_cap = static_cast<float>(config.real("attn_logit_softcapping", 0.0));
   const auto global = rope_scaling(config, head_dim, sizes.model.max_positions, "full_attention");
   const auto local = local_rope(config, head_dim, sizes.model.max_positions);
@@ -50,8 +53,9 @@ std::shared_ptr<nn::Model> build_text(const Fields& config) {
     const int64_t layer_window = windows[static_cast<size_t>(layer)];
     const ops::AttentionOptions options{
         .scale = 1.0f / std::sqrt(query_scalar), .window = layer_window, .soft_cap = attention_cap};
-    const auto attention = std::make_shared<nn::Attention>(sizes.attention, layer_window > 0 ? local : global,
-                                                           std::make_shared<nn::SoftmaxAttention>(layer, options));
+    const auto attention =
+        std::make_shared<nn::Attention>(sizes.attention, layer_window > 0 ? local : global,
+                                        std::make_shared<nn::SoftmaxAttention>(layer, options));
     attention->q_norm.set(norm(head_dim));
     attention->k_norm.set(norm(head_dim));
     const auto block = std::make_shared<nn::DecoderBlock>(
@@ -87,30 +91,34 @@ constexpr WeightName kWeights[] = {
     {"layers.{}.attention.q_proj.weight", "model.layers.{}.self_attn.q_proj.weight", "blk.{}.attn_q.weight"},
     {"layers.{}.attention.k_proj.weight", "model.layers.{}.self_attn.k_proj.weight", "blk.{}.attn_k.weight"},
     {"layers.{}.attention.v_proj.weight", "model.layers.{}.self_attn.v_proj.weight", "blk.{}.attn_v.weight"},
-    {"layers.{}.attention.o_proj.weight", "model.layers.{}.self_attn.o_proj.weight", "blk.{}.attn_output.weight"},
-    {"layers.{}.attention.q_norm.weight", "model.layers.{}.self_attn.q_norm.weight", "blk.{}.attn_q_norm.weight",
-     Stored::kAsIs, Stored::kPlusOne},
-    {"layers.{}.attention.k_norm.weight", "model.layers.{}.self_attn.k_norm.weight", "blk.{}.attn_k_norm.weight",
-     Stored::kAsIs, Stored::kPlusOne},
+    {"layers.{}.attention.o_proj.weight", "model.layers.{}.self_attn.o_proj.weight",
+     "blk.{}.attn_output.weight"},
+    {"layers.{}.attention.q_norm.weight", "model.layers.{}.self_attn.q_norm.weight",
+     "blk.{}.attn_q_norm.weight", Stored::kAsIs, Stored::kPlusOne},
+    {"layers.{}.attention.k_norm.weight", "model.layers.{}.self_attn.k_norm.weight",
+     "blk.{}.attn_k_norm.weight", Stored::kAsIs, Stored::kPlusOne},
     {"layers.{}.attention_post_norm.weight", "model.layers.{}.post_attention_layernorm.weight",
      "blk.{}.post_attention_norm.weight", Stored::kAsIs, Stored::kPlusOne},
-    {"layers.{}.feed_forward_norm.weight", "model.layers.{}.pre_feedforward_layernorm.weight", "blk.{}.ffn_norm.weight",
-     Stored::kAsIs, Stored::kPlusOne},
-    {"layers.{}.feed_forward.gate_proj.weight", "model.layers.{}.mlp.gate_proj.weight", "blk.{}.ffn_gate.weight"},
+    {"layers.{}.feed_forward_norm.weight", "model.layers.{}.pre_feedforward_layernorm.weight",
+     "blk.{}.ffn_norm.weight", Stored::kAsIs, Stored::kPlusOne},
+    {"layers.{}.feed_forward.gate_proj.weight", "model.layers.{}.mlp.gate_proj.weight",
+     "blk.{}.ffn_gate.weight"},
     {"layers.{}.feed_forward.up_proj.weight", "model.layers.{}.mlp.up_proj.weight", "blk.{}.ffn_up.weight"},
-    {"layers.{}.feed_forward.down_proj.weight", "model.layers.{}.mlp.down_proj.weight", "blk.{}.ffn_down.weight"},
+    {"layers.{}.feed_forward.down_proj.weight", "model.layers.{}.mlp.down_proj.weight",
+     "blk.{}.ffn_down.weight"},
     {"layers.{}.feed_forward_post_norm.weight", "model.layers.{}.post_feedforward_layernorm.weight",
      "blk.{}.post_ffw_norm.weight", Stored::kAsIs, Stored::kPlusOne},
     {"norm.weight", "model.norm.weight", "output_norm.weight", Stored::kAsIs, Stored::kPlusOne},
     {"lm_head.weight", "lm_head.weight", "output.weight"},
 };
 constexpr std::string_view kPrefixes[] = {"model.", "model.language_model.", "language_model.model."};
-constexpr std::string_view kIgnored[] = {"**.vision_tower.**", "vision_tower.**", "**.multi_modal_projector.**",
-                                         "multi_modal_projector.**"};
+constexpr std::string_view kIgnored[] = {"**.vision_tower.**", "vision_tower.**",
+                                         "**.multi_modal_projector.**", "multi_modal_projector.**"};
 
 }  // namespace
 
 const Family kGemma3{"gemma3", "", build_with_vision, nullptr, kWeights, kPrefixes, kIgnored};
-const Family kGemma3Text{"gemma3_text", "gemma3", build_text, config_from_gguf, kWeights, kPrefixes, kIgnored};
+const Family kGemma3Text{"gemma3_text", "gemma3",  build_text, config_from_gguf,
+                         kWeights,      kPrefixes, kIgnored};
 
 }  // namespace martlet::models

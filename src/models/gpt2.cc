@@ -1,5 +1,6 @@
-// GPT-2: learned positions, LayerNorm before attention and feed-forward, tied head. Its linear layers are stored [in, out],
-// and q, k, v in one. Radford et al., "Language Models are Unsupervised Multitask Learners", 2019.
+// GPT-2: learned positions, LayerNorm before attention and feed-forward, tied head. Its linear layers are
+// stored [in, out], and q, k, v in one. Radford et al., "Language Models are Unsupervised Multitask
+// Learners", 2019.
 #include "models/gpt2.h"
 
 #include <cmath>
@@ -35,8 +36,9 @@ std::shared_ptr<nn::Model> build(const Fields& config) {
     const nn::AttentionShape attention{shape.hidden_size, heads, heads, head_dim, true, true};
     model->layers->push_back(std::make_shared<nn::DecoderBlock>(
         std::make_shared<nn::LayerNorm>(shape.hidden_size, epsilon),
-        std::make_shared<nn::Attention>(attention, nullptr,
-                                        std::make_shared<nn::SoftmaxAttention>(layer, ops::AttentionOptions{.scale = scale})),
+        std::make_shared<nn::Attention>(
+            attention, nullptr,
+            std::make_shared<nn::SoftmaxAttention>(layer, ops::AttentionOptions{.scale = scale})),
         std::make_shared<nn::LayerNorm>(shape.hidden_size, epsilon),
         std::make_shared<nn::PlainFeedForward>(shape.hidden_size, inner, activation, true)));
   }
@@ -73,12 +75,12 @@ constexpr WeightName kWeights[] = {
      Stored::kTransposedSecondThird, Stored::kSecondThird},
     {"layers.{}.attention.v_proj.weight", "transformer.h.{}.attn.c_attn.weight", "blk.{}.attn_qkv.weight",
      Stored::kTransposedLastThird, Stored::kLastThird},
-    {"layers.{}.attention.q_proj.bias", "transformer.h.{}.attn.c_attn.bias", "blk.{}.attn_qkv.bias", Stored::kFirstThird,
-     Stored::kFirstThird},
+    {"layers.{}.attention.q_proj.bias", "transformer.h.{}.attn.c_attn.bias", "blk.{}.attn_qkv.bias",
+     Stored::kFirstThird, Stored::kFirstThird},
     {"layers.{}.attention.k_proj.bias", "transformer.h.{}.attn.c_attn.bias", "blk.{}.attn_qkv.bias",
      Stored::kSecondThird, Stored::kSecondThird},
-    {"layers.{}.attention.v_proj.bias", "transformer.h.{}.attn.c_attn.bias", "blk.{}.attn_qkv.bias", Stored::kLastThird,
-     Stored::kLastThird},
+    {"layers.{}.attention.v_proj.bias", "transformer.h.{}.attn.c_attn.bias", "blk.{}.attn_qkv.bias",
+     Stored::kLastThird, Stored::kLastThird},
     {"layers.{}.attention.o_proj.weight", "transformer.h.{}.attn.c_proj.weight", "blk.{}.attn_output.weight",
      Stored::kTransposed},
     {"layers.{}.attention.o_proj.bias", "transformer.h.{}.attn.c_proj.bias", "blk.{}.attn_output.bias"},
@@ -87,8 +89,8 @@ constexpr WeightName kWeights[] = {
     {"layers.{}.feed_forward.up_proj.weight", "transformer.h.{}.mlp.c_fc.weight", "blk.{}.ffn_up.weight",
      Stored::kTransposed},
     {"layers.{}.feed_forward.up_proj.bias", "transformer.h.{}.mlp.c_fc.bias", "blk.{}.ffn_up.bias"},
-    {"layers.{}.feed_forward.down_proj.weight", "transformer.h.{}.mlp.c_proj.weight", "blk.{}.ffn_down.weight",
-     Stored::kTransposed},
+    {"layers.{}.feed_forward.down_proj.weight", "transformer.h.{}.mlp.c_proj.weight",
+     "blk.{}.ffn_down.weight", Stored::kTransposed},
     {"layers.{}.feed_forward.down_proj.bias", "transformer.h.{}.mlp.c_proj.bias", "blk.{}.ffn_down.bias"},
     {"norm.weight", "transformer.ln_f.weight", "output_norm.weight"},
     {"norm.bias", "transformer.ln_f.bias", "output_norm.bias"},

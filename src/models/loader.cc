@@ -32,12 +32,16 @@ std::pair<std::string, std::string> without_layer(const std::string& path) {
 int third_of(Stored form) {
   switch (form) {
     case Stored::kFirstThird:
-    case Stored::kTransposedFirstThird: return 0;
+    case Stored::kTransposedFirstThird:
+      return 0;
     case Stored::kSecondThird:
-    case Stored::kTransposedSecondThird: return 1;
+    case Stored::kTransposedSecondThird:
+      return 1;
     case Stored::kLastThird:
-    case Stored::kTransposedLastThird: return 2;
-    default: return -1;
+    case Stored::kTransposedLastThird:
+      return 2;
+    default:
+      return -1;
   }
 }
 
@@ -126,7 +130,8 @@ class Loading {
     }
   }
 
-  void set(nn::Model& model, const std::string& path, nn::Parameter& parameter, const std::string& name, Stored form) {
+  void set(nn::Model& model, const std::string& path, nn::Parameter& parameter, const std::string& name,
+           Stored form) {
     const Shape& stored = source_.info(name).shape;
     Shape expected = parameter.shape();
     if (third_of(form) >= 0) expected[0] *= 3;
@@ -144,7 +149,8 @@ class Loading {
     }
     ops::Weight weight = source_.weight(name);
     if (is_transposed(form)) weight = ops::Weight(weight.unpack().transpose(0, 1).contiguous());
-    if (third_of(form) >= 0) weight = weight.rows(third_of(form) * weight.rows() / 3, (third_of(form) + 1) * weight.rows() / 3);
+    if (third_of(form) >= 0)
+      weight = weight.rows(third_of(form) * weight.rows() / 3, (third_of(form) + 1) * weight.rows() / 3);
     if (form == Stored::kInterleavedHeads) {
       const Tensor rows = heads_in_halves(weight.storage(), head_dim(model, path));
       weight = weight.is_packed() ? ops::Weight(weight.format(), rows, weight.columns()) : ops::Weight(rows);
@@ -168,7 +174,8 @@ class Loading {
   static void list(std::string& message, std::string_view what, const std::vector<std::string>& names) {
     if (names.empty()) return;
     message += fmt::format("{}{} {}: ", message.empty() ? "" : "; ", names.size(), what);
-    for (size_t i = 0; i < std::min(names.size(), kMostListed); ++i) message += (i == 0 ? "" : ", ") + names[i];
+    for (size_t i = 0; i < std::min(names.size(), kMostListed); ++i)
+      message += (i == 0 ? "" : ", ") + names[i];
     if (names.size() > kMostListed) message += fmt::format(" and {} more", names.size() - kMostListed);
   }
 
@@ -191,7 +198,8 @@ class Loading {
 
 }  // namespace
 
-void load_weights(nn::Model& model, const Family& family, FileForm form, const formats::TensorSource& source) {
+void load_weights(nn::Model& model, const Family& family, FileForm form,
+                  const formats::TensorSource& source) {
   const OwnerScope owner(Owner::kWeights);
   Loading(family, form, source).load(model);
 }

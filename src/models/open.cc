@@ -8,7 +8,8 @@ namespace {
 OpenModel open_directory(formats::ModelFiles files) {
   OpenModel model;
   model.config = Json::parse_file(files.config);
-  if (!model.config.is_object()) bad_input("{}: expected a table, got {}", files.config, model.config.kind_name());
+  if (!model.config.is_object())
+    bad_input("{}: expected a table, got {}", files.config, model.config.kind_name());
   const Fields config(model.config, files.config);
   model.family = &family_named(config.text("model_type"));
   model.tree = model.family->build(config);
@@ -32,7 +33,8 @@ OpenModel open_gguf_file(formats::ModelFiles files) {
 
 OpenModel open_model(const std::string& path) {
   formats::ModelFiles files = formats::find_model_files(path);
-  return files.kind == formats::ModelKind::kGguf ? open_gguf_file(std::move(files)) : open_directory(std::move(files));
+  return files.kind == formats::ModelKind::kGguf ? open_gguf_file(std::move(files))
+                                                 : open_directory(std::move(files));
 }
 
 }  // namespace martlet::models

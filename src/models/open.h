@@ -13,8 +13,8 @@ struct OpenModel {
   std::shared_ptr<nn::Model> tree;
   const Family* family = nullptr;
   formats::ModelFiles files;
-  Json config;                              ///< in Hugging Face's keys, from a GGUF file too
-  std::optional<formats::GgufFile> gguf;    ///< when it is one
+  Json config;                            ///< in Hugging Face's keys, from a GGUF file too
+  std::optional<formats::GgufFile> gguf;  ///< when it is one
 };
 
 /// Opens a Hugging Face directory or a GGUF file. Throws BadInput.

@@ -9,7 +9,8 @@ namespace martlet::nn {
 void Batch::add(std::span<const int32_t> ids, KvCache* cache) {
   const int64_t first = cache == nullptr ? 0 : cache->length();
   ids_.insert(ids_.end(), ids.begin(), ids.end());
-  for (size_t i = 0; i < ids.size(); ++i) positions_.push_back(static_cast<int32_t>(first + static_cast<int64_t>(i)));
+  for (size_t i = 0; i < ids.size(); ++i)
+    positions_.push_back(static_cast<int32_t>(first + static_cast<int64_t>(i)));
   starts_.push_back(static_cast<int64_t>(ids_.size()));
   caches_.push_back(cache);
   longest_ = std::max(longest_, first + static_cast<int64_t>(ids.size()));
@@ -22,7 +23,8 @@ const ops::RopeTable& Batch::rope_table(const ops::RopeScaling& scaling) const {
   auto table = std::make_shared<ops::RopeTable>();
   table->cosine = Tensor::empty({token_count(), half}, DType::kF32);
   table->sine = Tensor::empty({token_count(), half}, DType::kF32);
-  // Each sequence by itself: with dynamic scaling the frequencies depend on its own length, never on its neighbours'.
+  // Each sequence by itself: with dynamic scaling the frequencies depend on its own length, never on its
+  // neighbours'.
   for (int64_t sequence = 0; sequence < sequence_count(); ++sequence) {
     const int64_t first = begin(sequence);
     const int64_t count = end(sequence) - first;

@@ -1,7 +1,7 @@
 #pragma once
 
-// The one batch form: a flat list of tokens, where each sequence starts, each token's position, and the cache that each
-// sequence reads and writes. Models see [tokens, hidden] and a Batch. No padding anywhere.
+// The one batch form: a flat list of tokens, where each sequence starts, each token's position, and the cache
+// that each sequence reads and writes. Models see [tokens, hidden] and a Batch. No padding anywhere.
 
 #include <cstdint>
 #include <memory>
@@ -22,8 +22,8 @@ class KvCache {
     Tensor keys;    ///< [positions, key_value_heads, head_dim]
     Tensor values;  ///< [positions, key_value_heads, value_dim]
   };
-  /// Appends the new positions' keys and values [new, key_value_heads, dim] of one layer; the view holds all of them. Every layer
-  /// appends as many positions in a forward.
+  /// Appends the new positions' keys and values [new, key_value_heads, dim] of one layer; the view holds all
+  /// of them. Every layer appends as many positions in a forward.
   virtual View append(int64_t layer, const Tensor& keys, const Tensor& values) = 0;
   /// Positions that every layer holds.
   virtual int64_t length() const = 0;
@@ -44,8 +44,9 @@ class Batch {
   /// The longest position + 1.
   int64_t longest() const { return longest_; }
 
-  /// Cosines and sines of every token for one way of rotating, made at the first call and shared by all layers. `scaling`
-  /// must outlive the batch. Where frequencies depend on the length, each token gets those of its own sequence.
+  /// Cosines and sines of every token for one way of rotating, made at the first call and shared by all
+  /// layers. `scaling` must outlive the batch. Where frequencies depend on the length, each token gets those
+  /// of its own sequence.
   const ops::RopeTable& rope_table(const ops::RopeScaling& scaling) const;
 
  private:

@@ -5,9 +5,10 @@
 
 namespace martlet::nn {
 
-DecoderBlock::DecoderBlock(std::shared_ptr<Norm> its_attention_norm, std::shared_ptr<TokenMixer> its_attention,
-                           std::shared_ptr<Norm> its_feed_forward_norm, std::shared_ptr<FeedForward> its_feed_forward,
-                           float residual_scale)
+DecoderBlock::DecoderBlock(std::shared_ptr<Norm> its_attention_norm,
+                           std::shared_ptr<TokenMixer> its_attention,
+                           std::shared_ptr<Norm> its_feed_forward_norm,
+                           std::shared_ptr<FeedForward> its_feed_forward, float residual_scale)
     : attention_norm(*this, "attention_norm", std::move(its_attention_norm)),
       attention(*this, "attention", std::move(its_attention)),
       attention_post_norm(*this, "attention_post_norm"),

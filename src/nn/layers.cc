@@ -27,23 +27,30 @@ Tensor AffineLinear::forward(const Tensor& x) {
 TableEmbedding::TableEmbedding(int64_t entries, int64_t hidden_size)
     : weight(*this, "weight", {entries, hidden_size}) {}
 
-Tensor TableEmbedding::forward(std::span<const int32_t> ids) { return ops::embedding(ids, weight.weight()); }
+Tensor TableEmbedding::forward(std::span<const int32_t> ids) {
+  return ops::embedding(ids, weight.weight());
+}
 
 RmsNorm::RmsNorm(int64_t size, double epsilon, float offset)
     : weight(*this, "weight", {size}), epsilon_(static_cast<float>(epsilon)), offset_(offset) {}
 
 std::string RmsNorm::details() const {
-  return offset_ == 0 ? fmt::format("eps {:g}", epsilon_) : fmt::format("eps {:g}, weight + {:g}", epsilon_, offset_);
+  return offset_ == 0 ? fmt::format("eps {:g}", epsilon_)
+                      : fmt::format("eps {:g}, weight + {:g}", epsilon_, offset_);
 }
 
-Tensor RmsNorm::forward(const Tensor& x) { return ops::rms_norm(x, weight.tensor(), epsilon_, offset_); }
+Tensor RmsNorm::forward(const Tensor& x) {
+  return ops::rms_norm(x, weight.tensor(), epsilon_, offset_);
+}
 
 LayerNorm::LayerNorm(int64_t size, double epsilon, bool has_bias)
     : weight(*this, "weight", {size}), epsilon_(static_cast<float>(epsilon)) {
   if (has_bias) bias.emplace(*this, "bias", Shape{size});
 }
 
-std::string LayerNorm::details() const { return fmt::format("eps {:g}", epsilon_); }
+std::string LayerNorm::details() const {
+  return fmt::format("eps {:g}", epsilon_);
+}
 
 Tensor LayerNorm::forward(const Tensor& x) {
   return ops::layer_norm(x, weight.tensor(), bias ? bias->tensor() : Tensor(), epsilon_);
@@ -55,7 +62,8 @@ ops::Unary activation_named(std::string_view name) {
   return *activation;
 }
 
-GatedFeedForward::GatedFeedForward(int64_t hidden_size, int64_t intermediate_size, ops::Unary activation, bool has_bias)
+GatedFeedForward::GatedFeedForward(int64_t hidden_size, int64_t intermediate_size, ops::Unary activation,
+                                   bool has_bias)
     : gate_proj(*this, "gate_proj", affine(hidden_size, intermediate_size, has_bias)),
       up_proj(*this, "up_proj", affine(hidden_size, intermediate_size, has_bias)),
       down_proj(*this, "down_proj", affine(intermediate_size, hidden_size, has_bias)),
@@ -67,7 +75,8 @@ Tensor GatedFeedForward::forward(const Tensor& x) {
   return down_proj->forward(gate);
 }
 
-PlainFeedForward::PlainFeedForward(int64_t hidden_size, int64_t intermediate_size, ops::Unary activation, bool has_bias)
+PlainFeedForward::PlainFeedForward(int64_t hidden_size, int64_t intermediate_size, ops::Unary activation,
+                                   bool has_bias)
     : up_proj(*this, "up_proj", affine(hidden_size, intermediate_size, has_bias)),
       down_proj(*this, "down_proj", affine(intermediate_size, hidden_size, has_bias)),
       activation_(activation) {}
@@ -105,8 +114,10 @@ Tensor SoftmaxAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
 Attention::Attention(const AttentionShape& shape, std::shared_ptr<const ops::RopeScaling> rope,
                      std::shared_ptr<AttentionCore> mixing)
     : q_proj(*this, "q_proj", affine(shape.hidden_size, shape.heads * shape.head_dim, shape.qkv_bias)),
-      k_proj(*this, "k_proj", affine(shape.hidden_size, shape.key_value_heads * shape.head_dim, shape.qkv_bias)),
-      v_proj(*this, "v_proj", affine(shape.hidden_size, shape.key_value_heads * shape.head_dim, shape.qkv_bias)),
+      k_proj(*this, "k_proj",
+             affine(shape.hidden_size, shape.key_value_heads * shape.head_dim, shape.qkv_bias)),
+      v_proj(*this, "v_proj",
+             affine(shape.hidden_size, shape.key_value_heads * shape.head_dim, shape.qkv_bias)),
       o_proj(*this, "o_proj", affine(shape.heads * shape.head_dim, shape.hidden_size, shape.output_bias)),
       q_norm(*this, "q_norm"),
       k_norm(*this, "k_norm"),
@@ -115,8 +126,8 @@ Attention::Attention(const AttentionShape& shape, std::shared_ptr<const ops::Rop
       rope_(std::move(rope)) {}
 
 std::string Attention::details() const {
-  return fmt::format("{} heads, {} for keys and values, of {}{}", shape_.heads, shape_.key_value_heads, shape_.head_dim,
-                     rope_ == nullptr ? ", no rotation" : "");
+  return fmt::format("{} heads, {} for keys and values, of {}{}", shape_.heads, shape_.key_value_heads,
+                     shape_.head_dim, rope_ == nullptr ? ", no rotation" : "");
 }
 
 Tensor Attention::forward(const Tensor& x, const Batch& batch) {

@@ -102,7 +102,8 @@ class PlainFeedForward final : public FeedForward {
 class SoftmaxAttention final : public AttentionCore {
  public:
   /// `layer` is its number in every KvCache.
-  SoftmaxAttention(int64_t layer, ops::AttentionOptions options) : layer_(layer), options_(std::move(options)) {}
+  SoftmaxAttention(int64_t layer, ops::AttentionOptions options)
+      : layer_(layer), options_(std::move(options)) {}
   std::string_view kind() const override { return "SoftmaxAttention"; }
   std::string details() const override;
   Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch) override;
@@ -121,7 +122,8 @@ struct AttentionShape {
   bool output_bias = false;
 };
 
-/// Projects to heads, normalises them if there are norms, rotates them if there is a rotation, mixes, projects back.
+/// Projects to heads, normalises them if there are norms, rotates them if there is a rotation, mixes,
+/// projects back.
 class Attention final : public TokenMixer {
  public:
   /// `rope` may be null: no rotation. `core` mixes the tokens.

@@ -1,7 +1,8 @@
 #pragma once
 
-// A model is a tree of named modules. A module has parameters and children, in order; every child stands in a slot that
-// says what role may stand there, so that a rewrite can put another module of that role in its place and nothing else.
+// A model is a tree of named modules. A module has parameters and children, in order; every child stands in a
+// slot that says what role may stand there, so that a rewrite can put another module of that role in its
+// place and nothing else.
 
 #include <memory>
 #include <span>

@@ -10,13 +10,15 @@ Parameter::Parameter(Module& owner, std::string name, const Shape& shape)
 }
 
 const ops::Weight& Parameter::weight() const {
-  if (!value_->weight.defined()) failed("parameter {} of shape {} has no matrix yet", name_, shape_.to_string());
+  if (!value_->weight.defined())
+    failed("parameter {} of shape {} has no matrix yet", name_, shape_.to_string());
   return value_->weight;
 }
 
 const Tensor& Parameter::tensor() const {
   if (value_->weight.defined()) return value_->weight.dense();
-  if (!value_->tensor.defined()) failed("parameter {} of shape {} has no value yet", name_, shape_.to_string());
+  if (!value_->tensor.defined())
+    failed("parameter {} of shape {} has no value yet", name_, shape_.to_string());
   return value_->tensor;
 }
 

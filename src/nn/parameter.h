@@ -9,11 +9,12 @@ namespace martlet::nn {
 
 class Module;
 
-/// A named array of a module: a matrix that may be packed, or a dense tensor of any rank. Several parameters may be tied:
-/// they share one value, are stored once and counted once.
+/// A named array of a module: a matrix that may be packed, or a dense tensor of any rank. Several parameters
+/// may be tied: they share one value, are stored once and counted once.
 class Parameter {
  public:
-  /// Registers itself with `owner`, which must be the module that holds it. `shape` is what the value must have.
+  /// Registers itself with `owner`, which must be the module that holds it. `shape` is what the value must
+  /// have.
   Parameter(Module& owner, std::string name, const Shape& shape);
   Parameter(const Parameter&) = delete;
   Parameter& operator=(const Parameter&) = delete;

@@ -35,7 +35,8 @@ class Norm : public Module {
   virtual Tensor forward(const Tensor& x) = 0;
 };
 
-/// q [tokens, heads, head_dim], k and v [tokens, key_value_heads, ...] (positions applied) to [tokens, heads, value_dim].
+/// q [tokens, heads, head_dim], k and v [tokens, key_value_heads, ...] (positions applied) to [tokens, heads,
+/// value_dim].
 class AttentionCore : public Module {
  public:
   static constexpr std::string_view kRole = "AttentionCore";

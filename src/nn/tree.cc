@@ -7,7 +7,9 @@
 namespace martlet::nn {
 namespace {
 
-std::string joined(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
+std::string joined(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + "." + name;
+}
 
 void walk_below(const std::string& path, const ModulePtr& module,
                 const std::function<void(const std::string&, const ModulePtr&)>& visit) {
@@ -20,7 +22,8 @@ void walk_parameters_below(const std::string& path, const Module& module,
                            const std::function<void(const std::string&, Parameter&)>& visit) {
   for (Parameter* parameter : module.parameters()) visit(joined(path, parameter->name()), *parameter);
   for (Slot* slot : module.children())
-    if (const ModulePtr child = slot->module()) walk_parameters_below(joined(path, slot->name()), *child, visit);
+    if (const ModulePtr child = slot->module())
+      walk_parameters_below(joined(path, slot->name()), *child, visit);
 }
 
 std::vector<std::string_view> split(std::string_view text) {
@@ -62,7 +65,8 @@ bool name_matches(std::string_view pattern, std::string_view name) {
   }
   if (pattern[0] == '{') {
     const size_t close = pattern.find('}');
-    if (close == std::string_view::npos) bad_input("pattern part \"{}\" opens a brace and does not close it", pattern);
+    if (close == std::string_view::npos)
+      bad_input("pattern part \"{}\" opens a brace and does not close it", pattern);
     const std::string_view rest = pattern.substr(close + 1);
     std::string_view choices = pattern.substr(1, close - 1);
     if (in_range(choices, name.substr(0, name.size() - std::min(name.size(), rest.size()))) &&
@@ -86,7 +90,8 @@ bool parts_match(std::span<const std::string_view> pattern, std::span<const std:
       if (parts_match(pattern.subspan(1), path.subspan(taken))) return true;
     return false;
   }
-  return !path.empty() && name_matches(pattern[0], path[0]) && parts_match(pattern.subspan(1), path.subspan(1));
+  return !path.empty() && name_matches(pattern[0], path[0]) &&
+         parts_match(pattern.subspan(1), path.subspan(1));
 }
 
 /// The dots of a pattern that separate names, those of "{2..5}" left alone.
@@ -111,7 +116,8 @@ std::vector<std::string_view> pattern_parts(std::string_view pattern) {
     if (const ModulePtr child = slot->module())
       walk_below(slot->name(), child, [&](const std::string& at, const ModulePtr&) { known.push_back(at); });
   const auto nearest = nearest_name(path, known);
-  bad_input("the model has no module at \"{}\"{}", path, nearest ? fmt::format("; did you mean {}?", *nearest) : "");
+  bad_input("the model has no module at \"{}\"{}", path,
+            nearest ? fmt::format("; did you mean {}?", *nearest) : "");
 }
 
 }  // namespace
@@ -146,7 +152,9 @@ ModulePtr module_at(Module& root, std::string_view path) {
   return module;
 }
 
-void replace(Module& root, std::string_view path, ModulePtr module) { slot_at(root, path).replace(std::move(module)); }
+void replace(Module& root, std::string_view path, ModulePtr module) {
+  slot_at(root, path).replace(std::move(module));
+}
 
 bool matches(std::string_view pattern, std::string_view path) {
   return parts_match(pattern_parts(pattern), split(path));

@@ -2,8 +2,8 @@
 
 // Paths, patterns and walks over the module tree.
 //
-// A path names a module: names joined by dots, "layers.3.attention.q_proj". A pattern names many: `*` is any one name or part of
-// one, `**` any number of names, `{a,b}` either, `{2..5}` any of these numbers.
+// A path names a module: names joined by dots, "layers.3.attention.q_proj". A pattern names many: `*` is any
+// one name or part of one, `**` any number of names, `{a,b}` either, `{2..5}` any of these numbers.
 
 #include <functional>
 #include <string>
@@ -15,7 +15,8 @@
 namespace martlet::nn {
 
 /// Visits the root (path "") and everything below it, parents first, in order.
-void walk(const ModulePtr& root, const std::function<void(const std::string& path, const ModulePtr& module)>& visit);
+void walk(const ModulePtr& root,
+          const std::function<void(const std::string& path, const ModulePtr& module)>& visit);
 /// Visits every parameter with its path ("norm.weight"); tied ones each at their own path.
 void walk_parameters(const Module& root,
                      const std::function<void(const std::string& path, Parameter& parameter)>& visit);

@@ -28,10 +28,10 @@ struct AttentionOptions {
   /// window.
   int64_t window = 0;
   float soft_cap = 0;  ///< scores become cap * tanh(score / cap); 0: none
-  Tensor sinks;        ///< [heads] f32: an extra logit of each head in the softmax's sum; or nothing
+  Tensor sinks = {};        ///< [heads] f32: an extra logit of each head in the softmax's sum; or nothing
   /// Added to the scores after the cap: [heads or 1, tokens, longest key_count or more] f32, any strides but
   /// dense in the last dimension; -inf hides a key; or nothing.
-  Tensor bias;
+  Tensor bias = {};
 };
 
 /// Softmax(q k^T * scale) v for every sequence and head; query head h reads key/value head h / (heads /

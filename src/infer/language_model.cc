@@ -1,0 +1,98 @@
+#include "infer/language_model.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace martlet::infer {
+namespace {
+
+// End-of-turn tokens by name: GGUF files and many directories name only one end token, and chat models end
+// turns by another.
+constexpr std::string_view kTurnEnds[] = {"<|im_end|>",    "<|eot_id|>", "<end_of_turn>", "<|end|>",
+                                          "<|endoftext|>", "</s>",       "<eos>"};
+
+std::vector<std::string> owned(const std::vector<std::string_view>& texts) {
+  return {texts.begin(), texts.end()};
+}
+
+std::optional<int64_t> optional_integer(const formats::GgufMetadata& metadata, std::string_view key) {
+  return metadata.has(key) ? std::optional(metadata.integer(key)) : std::nullopt;
+}
+
+std::optional<bool> optional_boolean(const formats::GgufMetadata& metadata, std::string_view key) {
+  return metadata.has(key) ? std::optional(metadata.boolean(key)) : std::nullopt;
+}
+
+void add_stop(std::vector<int32_t>& ids, std::optional<int32_t> id) {
+  if (id && std::find(ids.begin(), ids.end(), *id) == ids.end()) ids.push_back(*id);
+}
+
+std::vector<int32_t> stop_ids_of(const models::OpenModel& model, const text::Tokenizer& tokenizer) {
+  std::vector<int32_t> ids;
+  add_stop(ids, tokenizer.eos());
+  if (!model.files.generation_config.empty()) {
+    const Json config = Json::parse_file(model.files.generation_config);
+    if (const Json* ends = config.find("eos_token_id")) {
+      if (ends->is_integer()) add_stop(ids, static_cast<int32_t>(ends->integer()));
+      if (ends->is_array())
+        for (const Json& end : ends->array()) add_stop(ids, static_cast<int32_t>(end.integer()));
+    }
+  }
+  for (const std::string_view name : kTurnEnds)
+    if (const auto id = tokenizer.id(name); id && tokenizer.is_special(*id)) add_stop(ids, id);
+  return ids;
+}
+
+}  // namespace
+
+text::GgufVocabulary vocabulary_of(const formats::GgufFile& file) {
+  const formats::GgufMetadata& metadata = file.metadata();
+  text::GgufVocabulary vocabulary;
+  vocabulary.model = metadata.text("tokenizer.ggml.model");
+  vocabulary.pre = metadata.text("tokenizer.ggml.pre", "");
+  vocabulary.tokens = owned(metadata.texts("tokenizer.ggml.tokens"));
+  if (metadata.has("tokenizer.ggml.scores"))
+    for (const double score : metadata.reals("tokenizer.ggml.scores"))
+      vocabulary.scores.push_back(static_cast<float>(score));
+  if (metadata.has("tokenizer.ggml.token_type"))
+    for (const int64_t type : metadata.integers("tokenizer.ggml.token_type"))
+      vocabulary.types.push_back(static_cast<int32_t>(type));
+  if (metadata.has("tokenizer.ggml.merges"))
+    vocabulary.merges = owned(metadata.texts("tokenizer.ggml.merges"));
+  vocabulary.bos = optional_integer(metadata, "tokenizer.ggml.bos_token_id");
+  vocabulary.eos = optional_integer(metadata, "tokenizer.ggml.eos_token_id");
+  vocabulary.unk = optional_integer(metadata, "tokenizer.ggml.unknown_token_id");
+  vocabulary.pad = optional_integer(metadata, "tokenizer.ggml.padding_token_id");
+  vocabulary.add_bos = optional_boolean(metadata, "tokenizer.ggml.add_bos_token");
+  vocabulary.add_eos = optional_boolean(metadata, "tokenizer.ggml.add_eos_token");
+  vocabulary.add_space_prefix = optional_boolean(metadata, "tokenizer.ggml.add_space_prefix");
+  vocabulary.chat_template = metadata.text("tokenizer.chat_template", "");
+  return vocabulary;
+}
+
+LanguageModel LanguageModel::load(const std::string& path) {
+  LanguageModel model;
+  model.model_ = models::open_model(path);
+  if (model.model_.gguf) {
+    if (model.model_.gguf->metadata().has("tokenizer.ggml.tokens"))
+      model.tokenizer_ = text::Tokenizer::from_gguf(vocabulary_of(*model.model_.gguf));
+  } else if (!model.model_.files.tokenizer.empty()) {
+    model.tokenizer_ = text::Tokenizer::load(path);
+  }
+  if (model.tokenizer_) model.stop_ids_ = stop_ids_of(model.model_, *model.tokenizer_);
+  return model;
+}
+
+const text::Tokenizer& LanguageModel::tokenizer() const {
+  if (!tokenizer_) bad_input("{} has no tokenizer; give token ids instead of text", model_.files.path);
+  return *tokenizer_;
+}
+
+text::Tokenizer load_tokenizer(const std::string& path) {
+  if (is_directory(path)) return text::Tokenizer::load(path);
+  return text::Tokenizer::from_gguf(vocabulary_of(formats::GgufFile(path)));
+}
+
+}  // namespace martlet::infer
