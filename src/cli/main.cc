@@ -1,6 +1,10 @@
-#include <cstdio>
+#include <string>
+#include <vector>
 
-int main() {
-  std::fputs("martlet: no verb is built in yet\n", stderr);
-  return 2;
+#include "cli/program.h"
+
+int main(int count, char** words) {
+  martlet::cli::install_signal_handlers();
+  const std::vector<std::string> arguments(words + (count > 0 ? 1 : 0), words + count);
+  return martlet::cli::run_program(arguments);
 }

@@ -1,0 +1,13 @@
+#pragma once
+
+// What each verb runs. Arguments are the words after the verb; the result is the exit code.
+
+#include <span>
+#include <string>
+
+namespace martlet::cli {
+
+int run_models(std::span<const std::string> arguments);
+int run_pull(std::span<const std::string> arguments);
+
+}  // namespace martlet::cli
