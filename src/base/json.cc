@@ -388,8 +388,12 @@ Json& Json::set(std::string_view key, Json value) {
   Object& members = object();
   const auto found = std::find_if(members.rbegin(), members.rend(),
                                   [&](const Member& member) { return member.first == key; });
-  if (found != members.rend()) return found->second = std::move(value);
-  return members.emplace_back(std::string(key), std::move(value)).second;
+  if (found != members.rend()) {
+    found->second = std::move(value);
+  } else {
+    members.emplace_back(std::string(key), std::move(value));
+  }
+  return *this;
 }
 
 void Json::push_back(Json value) {

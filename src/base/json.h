@@ -64,7 +64,7 @@ class Json {
   const Json* find(std::string_view key) const;
   /// The member; throws BadInput when missing.
   const Json& at(std::string_view key) const;
-  /// Sets or adds a member; a null value becomes an object first.
+  /// Sets or adds a member; a null value becomes an object first. Returns the object.
   Json& set(std::string_view key, Json value);
   void push_back(Json value);
 

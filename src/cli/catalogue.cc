@@ -7,6 +7,11 @@ namespace martlet::cli {
 namespace {
 
 constexpr std::array kVerbs{
+    Verb{"run", "continue a prompt, or a file of prompts", run_run},
+    Verb{"logits", "next-token scores at every position of given token ids", run_logits},
+    Verb{"tokenize", "text to token ids and back", run_tokenize},
+    Verb{"inspect", "the model as a tree: shapes, types, parameters, bytes", run_inspect},
+    Verb{"tensor", "one weight of a model, dequantised", run_tensor},
     Verb{"pull", "bring a model from a hub, a package or a folder to the local store", run_pull},
     Verb{"models", "list the local store, or remove a model from it", run_models},
 };

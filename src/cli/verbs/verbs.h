@@ -7,7 +7,12 @@
 
 namespace martlet::cli {
 
+int run_inspect(std::span<const std::string> arguments);
+int run_logits(std::span<const std::string> arguments);
 int run_models(std::span<const std::string> arguments);
 int run_pull(std::span<const std::string> arguments);
+int run_run(std::span<const std::string> arguments);
+int run_tensor(std::span<const std::string> arguments);
+int run_tokenize(std::span<const std::string> arguments);
 
 }  // namespace martlet::cli

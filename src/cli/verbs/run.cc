@@ -1,0 +1,134 @@
+#include <chrono>
+#include <cstdio>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/json.h"
+#include "cli/ids.h"
+#include "cli/lines.h"
+#include "cli/options.h"
+#include "cli/store.h"
+#include "cli/verbs/verbs.h"
+#include "infer/language_model.h"
+
+namespace martlet::cli {
+namespace {
+
+struct Request {
+  std::string model;
+  std::string prompt;
+  std::string prompts_file;
+  int64_t max_new_tokens = 256;
+  int64_t batch = 16;
+  bool ignore_eos = false;
+  bool json = false;
+  double top_p = 1, min_p = 0, temperature = 0;
+  int64_t top_k = 0, seed = 0;
+  std::string speculate = "off";
+};
+
+std::vector<int32_t> prompt_of(const infer::LanguageModel& model, const Json& line,
+                               const std::string& where) {
+  if (const Json* ids = line.find("ids")) return ids_of(*ids, where);
+  if (const Json* prompt = line.find("prompt")) return model.tokenizer().encode(prompt->string());
+  bad_input("{}: a prompt needs one of prompt, ids", where);
+}
+
+std::vector<std::vector<int32_t>> prompts_of(const infer::LanguageModel& model, const Request& request) {
+  std::vector<std::vector<int32_t>> prompts;
+  if (request.prompts_file.empty()) {
+    prompts.push_back(model.tokenizer().encode(request.prompt));
+    return prompts;
+  }
+  const std::vector<std::string> lines = lines_of(read_file(request.prompts_file));
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const std::string where = fmt::format("{}:{}", request.prompts_file, i + 1);
+    prompts.push_back(prompt_of(model, Json::parse(lines[i], where), where));
+  }
+  return prompts;
+}
+
+infer::GenerationOptions generation_of(const infer::LanguageModel& model, const Request& request) {
+  infer::GenerationOptions generation;
+  generation.max_new_tokens = request.max_new_tokens;
+  generation.batch = request.batch;
+  generation.sampling.temperature = request.temperature;
+  generation.sampling.top_k = request.top_k;
+  generation.sampling.top_p = request.top_p;
+  generation.sampling.min_p = request.min_p;
+  generation.sampling.seed = static_cast<uint64_t>(request.seed);
+  if (!request.ignore_eos) generation.stop_ids = model.stop_ids();
+  return generation;
+}
+
+void print_json(const infer::LanguageModel& model, const std::vector<std::vector<int32_t>>& prompts,
+                const std::vector<infer::Generated>& results, double seconds) {
+  int64_t total = 0;
+  for (const infer::Generated& result : results) total += static_cast<int64_t>(result.ids.size());
+  for (size_t i = 0; i < results.size(); ++i) {
+    Json row;
+    row.set("ids", ids_to_json(results[i].ids));
+    row.set("text", model.has_tokenizer()
+                        ? Json(model.tokenizer().decode(results[i].ids, {.skip_special_tokens = true}))
+                        : Json());
+    row.set("finish", infer::name_of(results[i].finish));
+    row.set("prompt_tokens", static_cast<int64_t>(prompts[i].size()));
+    row.set("tokens_per_s", static_cast<double>(total) / seconds);
+    fmt::print("{}\n", row.dump());
+  }
+}
+
+/// Prints one reply as it comes.
+void stream_text(const infer::LanguageModel& model, const std::vector<std::vector<int32_t>>& prompts,
+                 const infer::GenerationOptions& generation) {
+  for (const std::vector<int32_t>& prompt : prompts) {
+    text::StreamingDecoder decoder(model.tokenizer(), {.skip_special_tokens = true});
+    const auto show = [](const std::string& piece) {
+      std::fwrite(piece.data(), 1, piece.size(), stdout);
+      std::fflush(stdout);
+    };
+    infer::generate(model.tree(), std::span(&prompt, 1), generation, [&](size_t, int32_t id) {
+      show(decoder.add(id));
+      return true;
+    });
+    show(decoder.finish());
+    show("\n");
+  }
+}
+
+}  // namespace
+
+int run_run(std::span<const std::string> arguments) {
+  Request request;
+  Options options("run", "martlet run smollm2 -p 'The capital of France is' -n 20");
+  options.positional("MODEL", request.model, "a directory, a GGUF file or a name of the store")
+      .text("-p,--prompt", "TEXT", request.prompt, "what to continue")
+      .text("--prompts", "F.jsonl", request.prompts_file, "prompts, one a line: prompt or ids")
+      .count("-n,--tokens", "N", request.max_new_tokens, "new tokens at most", 0)
+      .real("--temp", "X", request.temperature, "temperature; 0 takes the most probable token", 0, 100)
+      .count("--top-k", "N", request.top_k, "draw among so many; 0: all")
+      .real("--top-p", "X", request.top_p, "draw among the fewest that reach this probability", 0, 1)
+      .real("--min-p", "X", request.min_p, "draw among those at least this times the likeliest", 0, 1)
+      .count("--seed", "N", request.seed, "of the draws")
+      .count("--batch", "N", request.batch, "prompts that run together", 1, 4096)
+      .choice("--speculate", request.speculate, {"off"}, "guess tokens ahead")
+      .flag("--ignore-eos", request.ignore_eos, "go on past the model's end token")
+      .flag("--json", request.json, "one JSON line a prompt");
+  if (!options.parse(arguments)) return 0;
+  if (request.prompt.empty() == request.prompts_file.empty())
+    fail(ErrorCode::kUsage, "run needs one of -p TEXT and --prompts FILE.jsonl");
+  const infer::LanguageModel model = infer::LanguageModel::load(resolve_model(request.model));
+  const auto prompts = prompts_of(model, request);
+  const infer::GenerationOptions generation = generation_of(model, request);
+  if (!request.json) {
+    stream_text(model, prompts, generation);
+    return 0;
+  }
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<infer::Generated> results = infer::generate(model.tree(), prompts, generation);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  print_json(model, prompts, results, took.count());
+  return 0;
+}
+
+}  // namespace martlet::cli
