@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "models/bert.h"
 #include "models/family.h"
 #include "models/gemma3.h"
 #include "models/gpt2.h"
@@ -8,7 +9,7 @@ namespace martlet::models {
 namespace {
 
 constexpr const Family* kFamilies[] = {&kLlama,   &kMistral, &kQwen2,  &kQwen3,     &kSmolLm3,
-                                       &kMiniCpm, &kGpt2,    &kGemma3, &kGemma3Text};
+                                       &kMiniCpm, &kGpt2,    &kGemma3, &kGemma3Text, &kBert};
 
 }  // namespace
 
