@@ -150,9 +150,9 @@ TEST(Json, WrongKindsAreErrorsThatSayBoth) {
 TEST(Json, BuildsFromNothing) {
   Json value;
   value.set("a", 1);
-  value.set("list", Json()).push_back("x");
+  value.set("list", Json::Array{"x"}).set("b", true);
   value.set("a", 2);
-  EXPECT_EQ(value.dump(), R"({"a": 2, "list": ["x"]})");
+  EXPECT_EQ(value.dump(), R"({"a": 2, "list": ["x"], "b": true})");
   const Json twice{Json::Object{{"k", 1}, {"k", 2}}};
   EXPECT_EQ(twice.at("k").integer(), 2);
 }
