@@ -200,17 +200,12 @@ bool Options::parse(std::span<const std::string> arguments) {
   std::vector<std::string> names{"--help"};
   for (size_t i = 0; i < options_.size(); ++i) {
     const Option& option = options_[i];
-    if (!option.positional) names.push_back(long_name(option.names));
-    if (option.metavar.empty()) {
+    if (option.positional) continue;
+    names.push_back(long_name(option.names));
+    if (option.metavar.empty())
       app.add_flag_callback(option.names, [&values, i] { values[i].emplace_back("true"); });
-      continue;
-    }
-    CLI::Option* declared = app.add_option(option.names, values[i]);
-    // One word each time it is written; the last counts unless it may repeat.
-    if (option.positional)
-      declared->expected(option.repeats ? -1 : 1);
-    else
-      declared->expected(1)->take_all()->allow_extra_args(false);
+    else  // one word each time it is written
+      app.add_option(option.names, values[i])->expected(1)->take_all()->allow_extra_args(false);
   }
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
@@ -223,10 +218,18 @@ bool Options::parse(std::span<const std::string> arguments) {
     fmt::print("{}", help());
     return false;
   }
-  if (const std::vector<std::string> extras = app.remaining(); !extras.empty()) {
-    const std::string& word = extras.front();
-    const std::optional<std::string> nearest =
-        word.starts_with("-") ? nearest_name(word, names) : std::optional<std::string>();
+  // What is no option fills the positional words in order.
+  size_t place = 0;
+  for (const std::string& word : app.remaining()) {
+    const bool is_option = word.size() > 1 && word.front() == '-';
+    while (place < options_.size() &&
+           (!options_[place].positional || (!options_[place].repeats && !values[place].empty())))
+      ++place;
+    if (!is_option && place < options_.size()) {
+      values[place].push_back(word);
+      continue;
+    }
+    const std::optional<std::string> nearest = is_option ? nearest_name(word, names) : std::nullopt;
     fail(ErrorCode::kUsage, "{} has no place for '{}'{}; `martlet {} --help` lists the options", verb_, word,
          nearest ? fmt::format(" (did you mean {}?)", *nearest) : "", verb_);
   }

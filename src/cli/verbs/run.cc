@@ -7,6 +7,7 @@
 #include "cli/ids.h"
 #include "cli/lines.h"
 #include "cli/options.h"
+#include "cli/sampling_options.h"
 #include "cli/store.h"
 #include "cli/verbs/verbs.h"
 #include "infer/language_model.h"
@@ -18,12 +19,10 @@ struct Request {
   std::string model;
   std::string prompt;
   std::string prompts_file;
-  int64_t max_new_tokens = 256;
   int64_t batch = 16;
   bool ignore_eos = false;
   bool json = false;
-  double top_p = 1, min_p = 0, temperature = 0;
-  int64_t top_k = 0, seed = 0;
+  SamplingFlags sampling;
   std::string speculate = "off";
 };
 
@@ -49,14 +48,8 @@ std::vector<std::vector<int32_t>> prompts_of(const infer::LanguageModel& model, 
 }
 
 infer::GenerationOptions generation_of(const infer::LanguageModel& model, const Request& request) {
-  infer::GenerationOptions generation;
-  generation.max_new_tokens = request.max_new_tokens;
+  infer::GenerationOptions generation = request.sampling.generation();
   generation.batch = request.batch;
-  generation.sampling.temperature = request.temperature;
-  generation.sampling.top_k = request.top_k;
-  generation.sampling.top_p = request.top_p;
-  generation.sampling.min_p = request.min_p;
-  generation.sampling.seed = static_cast<uint64_t>(request.seed);
   if (!request.ignore_eos) generation.stop_ids = model.stop_ids();
   return generation;
 }
@@ -104,16 +97,11 @@ int run_run(std::span<const std::string> arguments) {
   options.positional("MODEL", request.model, "a directory, a GGUF file or a name of the store")
       .text("-p,--prompt", "TEXT", request.prompt, "what to continue")
       .text("--prompts", "F.jsonl", request.prompts_file, "prompts, one a line: prompt or ids")
-      .count("-n,--tokens", "N", request.max_new_tokens, "new tokens at most", 0)
-      .real("--temp", "X", request.temperature, "temperature; 0 takes the most probable token", 0, 100)
-      .count("--top-k", "N", request.top_k, "draw among so many; 0: all")
-      .real("--top-p", "X", request.top_p, "draw among the fewest that reach this probability", 0, 1)
-      .real("--min-p", "X", request.min_p, "draw among those at least this times the likeliest", 0, 1)
-      .count("--seed", "N", request.seed, "of the draws")
       .count("--batch", "N", request.batch, "prompts that run together", 1, 4096)
       .choice("--speculate", request.speculate, {"off"}, "guess tokens ahead")
       .flag("--ignore-eos", request.ignore_eos, "go on past the model's end token")
       .flag("--json", request.json, "one JSON line a prompt");
+  request.sampling.declare(options);
   if (!options.parse(arguments)) return 0;
   if (request.prompt.empty() == request.prompts_file.empty())
     fail(ErrorCode::kUsage, "run needs one of -p TEXT and --prompts FILE.jsonl");
