@@ -63,6 +63,7 @@ void prefill(const Shapes& shapes, int64_t tokens, bool causal, DType cache, dou
   fmt::print("prefill {:5} tokens, heads {:2}/{} of {:3}, {:4}{:8}: {:8.1f} us, {:6.1f} GFLOP/s, {:4.1f} %\n",
              tokens, shapes.heads, shapes.key_value_heads, shapes.head_dim, name_of(cache),
              causal ? " causal" : "", seconds * 1e6, rate * 1e-9, rate / peak * 100);
+  std::fflush(stdout);
 }
 
 /// Enough caches that none is read from a cache memory twice in a row.

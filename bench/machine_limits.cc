@@ -17,19 +17,18 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 volatile float sink;
 
-constexpr int64_t kRounds = 20'000'000;
+// Half a millisecond: short enough that some run is left alone by other processes.
+constexpr int64_t kRounds = 300'000;
 constexpr int kChains = 12;  // latency 4 times 2 units, and some
 
 __attribute__((target("avx512f"))) void multiply_add_512() {
   __m512 chains[kChains];
-  for (__m512& chain : chains) chain = _mm512_set1_ps(1.0f);
+  for (int k = 0; k < kChains; ++k)
+    chains[k] = _mm512_set1_ps(static_cast<float>(k));  // none equal to another
   const __m512 factor = _mm512_set1_ps(0.999f);
   for (int64_t i = 0; i < kRounds; ++i)
 #pragma GCC unroll 12
-    for (int k = 0; k < kChains; ++k) {
-      chains[k] = _mm512_fmadd_ps(chains[k], factor, factor);
-      asm("" : "+v"(chains[k]));  // the sums of all rounds may not be computed at once
-    }
+    for (int k = 0; k < kChains; ++k) chains[k] = _mm512_fmadd_ps(chains[k], factor, factor);
   __m512 all = chains[0];
   for (const __m512& chain : chains) all = _mm512_add_ps(all, chain);
   sink = _mm512_cvtss_f32(all);
@@ -37,14 +36,12 @@ __attribute__((target("avx512f"))) void multiply_add_512() {
 
 __attribute__((target("avx2,fma"))) void multiply_add_256() {
   __m256 chains[kChains];
-  for (__m256& chain : chains) chain = _mm256_set1_ps(1.0f);
+  for (int k = 0; k < kChains; ++k)
+    chains[k] = _mm256_set1_ps(static_cast<float>(k));  // none equal to another
   const __m256 factor = _mm256_set1_ps(0.999f);
   for (int64_t i = 0; i < kRounds; ++i)
 #pragma GCC unroll 12
-    for (int k = 0; k < kChains; ++k) {
-      chains[k] = _mm256_fmadd_ps(chains[k], factor, factor);
-      asm("" : "+x"(chains[k]));
-    }
+    for (int k = 0; k < kChains; ++k) chains[k] = _mm256_fmadd_ps(chains[k], factor, factor);
   __m256 all = chains[0];
   for (const __m256& chain : chains) all = _mm256_add_ps(all, chain);
   sink = _mm256_cvtss_f32(all);
@@ -62,7 +59,7 @@ __attribute__((target("avx2"))) float read_all(const float* from, int64_t count)
 
 double multiply_add_peak(bool avx512) {
   double best = 0;
-  for (int run = 0; run < 3; ++run) {
+  for (int run = 0; run < 200; ++run) {
     const auto start = std::chrono::steady_clock::now();
     parallel_for(thread_count(), 1,
                  [&](int64_t, int64_t) { avx512 ? multiply_add_512() : multiply_add_256(); });
@@ -76,7 +73,7 @@ double read_bandwidth() {
   const int64_t count = int64_t{64} << 20;  // 256 MiB of floats
   const std::vector<float> values(static_cast<size_t>(count), 1.0f);
   double best = 0;
-  for (int run = 0; run < 6; ++run) {
+  for (int run = 0; run < 30; ++run) {
     const auto start = std::chrono::steady_clock::now();
     parallel_for(count, 1 << 16,
                  [&](int64_t begin, int64_t end) { sink = read_all(values.data() + begin, end - begin); });

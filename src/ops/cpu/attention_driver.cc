@@ -152,8 +152,14 @@ class Run {
       Place place = places[static_cast<size_t>(thread)];
       place.total.rows = place.part.rows = unit.queries * group_;
       gather(unit, place.q);
-      start(unit, place.total);
-      for (int64_t chunk = unit.chunk_begin; chunk < unit.chunk_end; ++chunk) {
+      int64_t chunk = unit.chunk_begin;
+      if (!problem_.options.sinks.defined() && chunk < unit.chunk_end) {
+        // Merging the first part into nothing gives the part.
+        kernels_.attend(describe(unit, chunk++, place.q, place.total, place.scratch));
+      } else {
+        start(unit, place.total);
+      }
+      for (; chunk < unit.chunk_end; ++chunk) {
         kernels_.attend(describe(unit, chunk, place.q, place.part, place.scratch));
         kernels_.merge(place.total, place.part);
       }

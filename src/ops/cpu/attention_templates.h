@@ -114,7 +114,8 @@ struct Tile {
   int64_t value_stride;
   float* scores;      // [rows, kTileKeys]: then weights
   float* correction;  // [rows]: what sums so far are multiplied by
-  float* sums;        // [rows]: of the tile's weights
+  float* bases;       // [rows]: what scores are weighed against, the maximum so far
+  float* peaks;       // [rows]: largest scores, then sums of weights
 };
 
 /// The keys of a tile that a query sees, counted from the tile's first.
@@ -262,16 +263,40 @@ void score(const AttentionChunk& chunk, const Tile& tile) {
     }
 }
 
-/// e^x for x <= 0, within 1 unit in the last place: `exp` without what larger arguments need. e^0 is exactly
-/// 1; below -87, where results come near the end of the normal numbers, it is 0.
+/// x becomes e^x for x <= 0 (and a rounding error above it), the weight of a score x below the maximum. x
+/// log2 e = n + r with n whole and |r| <= 1/2; 2^r is a minimax polynomial. Within 1 unit in the last place
+/// of e^x for small x, and within a relative 1e-7 |x| for large ones, where the rounding of x log2 e counts.
+/// e^0 is exactly 1. n is kept from -127 up, where the exponent's bits become 0: below e^-87.7 the result is
+/// exactly 0. Every step is taken for all x before the next, since one x alone would wait for its own
+/// results.
+template <int kCount>
+inline void make_weights(Floats (&x)[kCount]) {
+  // Adding 1.5 * 2^23 rounds to a whole number and leaves it in the lowest bits.
+  constexpr float kShift = 12582912.0f;
+  constexpr float kPowers[] = {0.00015326464f, 0.0013390807f, 0.009618506f, 0.0555036f,
+                               0.24022648f,    0.6931472f,    1.0f};
+  Floats shifted[kCount];
+  Floats power[kCount];
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) x[i] = larger(all(-127.0f), x[i] * all(1.44269504f));
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) shifted[i] = x[i] + all(kShift);
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) x[i] = x[i] - (shifted[i] - all(kShift));
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) power[i] = all(kPowers[0]);
+#pragma GCC unroll 8
+  for (int k = 1; k < 7; ++k)
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) power[i] = multiply_add(power[i], x[i], all(kPowers[k]));
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i)
+    x[i] = power[i] * floats_of(shift_left<23>(bits_of(shifted[i]) + all_ints(127)));
+}
 inline Floats weight_of(Floats x) {
-  const Floats n = nearest_integer(x * all(1.44269504f));
-  Floats r = multiply_add(n, all(-0.693145751953125f), x);
-  r = multiply_add(n, all(-1.42860677e-6f), r);
-  const Floats q = polynomial(r, 0.00138207979f, 0.00836925022f, 0.041668281f, 0.166665167f, 0.49999994f);
-  const Floats power = multiply_add(r * r, q, r) + all(1.0f);
-  const Floats scaled = power * floats_of(shift_left<23>(to_ints(n) + all_ints(127)));
-  return select(x < all(-87.0f), all(0.0f), scaled);
+  Floats one[1] = {x};
+  make_weights(one);
+  return one[0];
 }
 
 /// A score after scale, cap and bias.
@@ -290,55 +315,80 @@ inline Floats select_range(int64_t begin, int64_t end, Floats x, Floats y) {
   return select(lane < all(static_cast<float>(begin)), y, below_end);
 }
 
-/// Scores of one row become weights exp(score - maximum); notes by how much the maximum moved and the
-/// weights' sum.
-inline void weigh_row(const AttentionChunk& chunk, const Tile& tile, int64_t row) {
-  constexpr int kVectors = kTileKeys / 16;
-  const int64_t query = row / chunk.group;
-  const Visible seen = visible(chunk, tile, query);
-  float* scores = tile.scores + row * kTileKeys;
-  const float* bias = nullptr;
-  if (chunk.bias != nullptr)
-    bias = chunk.bias + query * chunk.bias_query_stride + row % chunk.group * chunk.bias_head_stride +
-           tile.begin;
-
-  Floats x[kVectors];
+/// One row's products become scores, -inf where the row does not see; gives the largest. kWhole: the row sees
+/// the whole tile.
+template <bool kWhole>
+inline float shape_row(const AttentionChunk& chunk, const Tile& tile, const Visible& seen, float* scores,
+                       const float* bias) {
   Floats peak = all(kNothing);
 #pragma GCC unroll 4
-  for (int i = 0; i < kVectors; ++i) {
-    const int64_t at = i * 16;
-    x[i] = all(kNothing);
-    if (at >= seen.end) continue;
-    const Floats value =
-        shaped(chunk, load(scores + at), bias == nullptr ? nullptr : bias + at, tile.keys - at);
-    const bool whole = at >= seen.begin && at + 16 <= seen.end;
-    x[i] = whole ? value : select_range(seen.begin - at, seen.end - at, value, x[i]);
-    peak = larger(peak, x[i]);
+  for (int64_t at = 0; at < kTileKeys; at += 16) {
+    Floats value = all(kNothing);
+    if (kWhole || at < seen.end) {
+      value = shaped(chunk, load(scores + at), bias == nullptr ? nullptr : bias + at, tile.keys - at);
+      if (!kWhole) value = select_range(seen.begin - at, seen.end - at, value, all(kNothing));
+    }
+    store(scores + at, value);
+    peak = larger(peak, value);
   }
-  const float before = chunk.state.maximum[row];
-  const float peak_of_row = largest_lane(peak);
-  const float maximum = before < peak_of_row ? peak_of_row : before;
-  // With nothing seen yet the maximum is -inf; differences are then taken from 0, which keeps weights at 0.
-  const float base = maximum == kNothing ? 0.0f : maximum;
-#pragma GCC unroll 4
-  for (int i = 0; i < kVectors; ++i) {
-    x[i] = weight_of(x[i] - all(base));
-    store(scores + i * 16, x[i]);
-  }
-  tile.sums[row] = sum((x[0] + x[1]) + (x[2] + x[3]));
-  tile.correction[row] = before - base;
-  chunk.state.maximum[row] = maximum;
+  return largest_lane(peak);
 }
 
+void shape_rows(const AttentionChunk& chunk, const Tile& tile) {
+  for (int64_t row = tile.row_begin; row < tile.row_end;) {
+    const int64_t query = row / chunk.group;
+    const Visible seen = visible(chunk, tile, query);
+    const bool whole = seen.begin == 0 && seen.end == kTileKeys;
+    const float* bias =
+        chunk.bias == nullptr ? nullptr : chunk.bias + query * chunk.bias_query_stride + tile.begin;
+    for (int64_t head = 0; head < chunk.group; ++head, ++row) {
+      float* scores = tile.scores + row * kTileKeys;
+      tile.peaks[row] = whole ? shape_row<true>(chunk, tile, seen, scores, bias)
+                              : shape_row<false>(chunk, tile, seen, scores, bias);
+      if (bias != nullptr) bias += chunk.bias_head_stride;
+    }
+  }
+}
+
+/// Scores of kRows rows become weights exp(score - base), and tile.peaks their sums.
+template <int kRows>
+inline void weigh_rows(const Tile& tile, int64_t row) {
+  constexpr int kVectors = kTileKeys / 16;
+  Floats x[kRows * kVectors];
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows * kVectors; ++i)
+    x[i] = load(tile.scores + row * kTileKeys + i * 16) - all(tile.bases[row + i / kVectors]);
+  make_weights(x);
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows * kVectors; ++i) store(tile.scores + row * kTileKeys + i * 16, x[i]);
+#pragma GCC unroll 2
+  for (int i = 0; i < kRows; ++i)
+    tile.peaks[row + i] = sum((x[4 * i] + x[4 * i + 1]) + (x[4 * i + 2] + x[4 * i + 3]));
+}
+
+/// The softmax of the tile: scores to weights, maxima and sums moved on, and what the accumulators are to be
+/// multiplied by.
 void weigh(const AttentionChunk& chunk, const Tile& tile) {
-  for (int64_t row = tile.row_begin; row < tile.row_end; ++row) weigh_row(chunk, tile, row);
+  const AttentionState& state = chunk.state;
+  shape_rows(chunk, tile);
   for (int64_t row = tile.row_begin; row < tile.row_end; row += 16) {
     const int64_t count = least(16, tile.row_end - row);
-    const auto some = [count](const float* from) { return count == 16 ? load(from) : load(from, count); };
-    const Floats correction = weight_of(some(tile.correction + row));
-    const Floats sum = multiply_add(some(chunk.state.sum + row), correction, some(tile.sums + row));
-    store(tile.correction + row, correction, count);
-    store(chunk.state.sum + row, sum, count);
+    const Floats before = load(state.maximum + row, count);
+    const Floats maximum = larger(before, load(tile.peaks + row, count));
+    // With nothing seen yet the maximum is -inf; differences are then taken from 0, which keeps weights at 0.
+    const Floats base = select(maximum == all(kNothing), all(0.0f), maximum);
+    store(state.maximum + row, maximum, count);
+    store(tile.bases + row, base, count);
+    store(tile.correction + row, weight_of(before - base), count);
+  }
+  constexpr int kTogether = kBlockSums >= 16 ? 2 : 1;
+  int64_t row = tile.row_begin;
+  for (; row + kTogether <= tile.row_end; row += kTogether) weigh_rows<kTogether>(tile, row);
+  if (row < tile.row_end) weigh_rows<1>(tile, row);
+  for (row = tile.row_begin; row < tile.row_end; row += 16) {
+    const int64_t count = least(16, tile.row_end - row);
+    const Floats kept = load(state.sum + row, count) * load(tile.correction + row, count);
+    store(state.sum + row, kept + load(tile.peaks + row, count), count);
   }
 }
 
@@ -383,7 +433,8 @@ void attend(const AttentionChunk& chunk) {
   float* wide = tile.transposed + kTileKeys * chunk.head_dim;
   tile.scores = wide + kTileKeys * state.pitch;
   tile.correction = tile.scores + kTileKeys * state.rows;
-  tile.sums = tile.correction + rounded_to_lanes(state.rows);
+  tile.bases = tile.correction + rounded_to_lanes(state.rows);
+  tile.peaks = tile.bases + rounded_to_lanes(state.rows);
   for (tile.begin = chunk.key_begin; tile.begin < chunk.key_end; tile.begin += kTileKeys) {
     tile.keys = least(kTileKeys, chunk.key_end - tile.begin);
     find_rows(chunk, tile);
