@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "base/error.h"
@@ -41,12 +42,19 @@ void read_vocabulary(const Json& json, const std::string& where, Vocabulary& voc
 
 /// A gap means a damaged file. Only added tokens may lie beyond one: vocabularies with reserved ids are
 /// published.
-void refuse_gaps(const Vocabulary& vocabulary, const AddedTokens& added, const std::string& where) {
+void refuse_gaps(const Vocabulary& vocabulary, const Json* added, const std::string& where) {
   if (vocabulary.count() == vocabulary.size()) return;
+  std::unordered_set<std::string> reserved;
+  if (added != nullptr && added->is_array()) {
+    for (const Json& token : added->array()) {
+      const Json* content = token.find("content");
+      if (content != nullptr && content->is_string()) reserved.insert(content->string());
+    }
+  }
   int64_t gap = 0;
   while (vocabulary.has(gap)) ++gap;
   for (int64_t id = gap; id < vocabulary.size(); ++id) {
-    if (!vocabulary.has(id) || added.find(static_cast<int32_t>(id)) != nullptr) continue;
+    if (!vocabulary.has(id) || reserved.contains(std::string(vocabulary.token(id)))) continue;
     bad_input("{}: no token has the id {}, although \"{}\" has {}", where, gap, vocabulary.token(id), id);
   }
 }
@@ -294,8 +302,8 @@ Tokenizer Tokenizer::from_json(const Json& json, const std::string& source,
   if (!part("model").is_object())
     bad_input("{}: expected a table, got {}", where("model"), part("model").kind_name());
   ModelReader(part("model"), source, *parts).read();
+  refuse_gaps(parts->vocabulary, json.find("added_tokens"), where("model"));
   parts->added = read_added(json.find("added_tokens"), source, *parts);
-  refuse_gaps(parts->vocabulary, parts->added, where("model"));
   parts->post_processor = read_post_processor(part("post_processor"), where("post_processor"), parts->size());
   parts->decoders = read_decoders(part("decoder"), where("decoder"));
   parts->chat_template = read_chat_template(configurations);
