@@ -290,6 +290,8 @@ int64_t Tokenizer::vocabulary_size() const {
 bool Tokenizer::is_special(int64_t id) const {
   if (id < 0 || id >= vocabulary_size()) return false;
   const AddedToken* token = parts_->added.find(static_cast<int32_t>(id));
+  // A vocabulary may list a special token twice; the copy counts too.
+  if (token == nullptr) token = parts_->added.find(parts_->vocabulary.token(id));
   return token != nullptr && token->special;
 }
 

@@ -1,8 +1,9 @@
 """Tokenizers against the `tokenizers` library: every component, alone and combined, ids, offsets, decoded text.
 
-The program is $MARTLET, else build/release/martlet. Strings and models are drawn from $SEED (1).
+Strings and models are drawn from $SEED (1). tokenizers_driver.cc runs ours; the program itself ($MARTLET, else
+build/release/martlet) is compared once.
 """
-import json, os, pathlib, random, subprocess, sys
+import json, os, pathlib, random, subprocess
 
 import pytest
 
@@ -10,29 +11,23 @@ tokenizers = pytest.importorskip("tokenizers")
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers as N, pre_tokenizers as P, processors, trainers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+DRIVER = os.environ.get("MARTLET_TOKENIZERS_DRIVER") or str(ROOT / "build/release/tests/tokenizers_driver")
 PROGRAM = os.environ.get("MARTLET") or str(ROOT / "build/release/martlet")
 SEED = int(os.environ.get("SEED", "1"))
 COUNT = int(os.environ.get("COUNT", "300"))
 
-if not pathlib.Path(PROGRAM).is_file():
-    pytest.skip("the program is not built", allow_module_level=True)
 
-
-def martlet(directory, lines, *flags):
+def run(command, lines):
     """One JSON value a line in and out."""
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    r = subprocess.run([PROGRAM, "tokenize", str(directory), "--json", *flags], input=text.encode(), capture_output=True, timeout=600)
+    r = subprocess.run(command, input=text.encode(), capture_output=True, timeout=600)
     assert r.returncode == 0, r.stderr.decode(errors="replace")[-800:]
     return [json.loads(line) for line in r.stdout.split(b"\n")[:-1]]
 
 
-def has_offsets():
-    """Whether the program can print offsets: lists of [id, begin, end] in characters."""
-    r = subprocess.run([PROGRAM, "tokenize", "--help"], capture_output=True)
-    return b"--offsets" in r.stdout + r.stderr
+def ours(mode, directory, lines):
+    return run([DRIVER, mode, str(directory)], lines)
 
-
-OFFSETS = has_offsets()
 
 # Letters, marks, digits, signs and spaces of many scripts; what Unicode 15.1 and 16 added; private use, noncharacters.
 RANGES = [(0x20, 0x7E), (0x20, 0x7E), (0x00, 0x1F), (0x7F, 0xFF), (0x100, 0x24F), (0x250, 0x36F), (0x370, 0x5FF), (0x600, 0x8FF), (0x900, 0xDFF), (0xE00, 0x109F),
@@ -81,19 +76,23 @@ def compare(tokenizer, directory, texts=None, decoding=True, offsets=True):
     assert len(pairs) > 0.5 * len(texts or STRINGS)
     texts = [s for s, _ in pairs]
     want = [e.ids for _, e in pairs]
-    got = martlet(directory, texts)
+    got = ours("encode", directory, texts)
     wrong = sorted((s for s, g, w in zip(texts, got, want) if g != w), key=len)
     assert not wrong, f"{len(wrong)} of {len(texts)} differ; shortest {wrong[0]!r}: got {got[texts.index(wrong[0])][:20]}, expected {want[texts.index(wrong[0])][:20]}"
-    if OFFSETS and offsets:
+    if offsets:
         want_offsets = [[[i, *o] for i, o in zip(e.ids, e.offsets)] for _, e in pairs]
-        got = martlet(directory, texts, "--offsets")
+        got = ours("offsets", directory, texts)
         wrong = sorted((s for s, g, w in zip(texts, got, want_offsets) if g != w), key=len)
         assert not wrong, f"offsets: {len(wrong)} differ; shortest {wrong[0]!r}: got {got[texts.index(wrong[0])][:12]}, expected {want_offsets[texts.index(wrong[0])][:12]}"
     if decoding:
-        back = martlet(directory, want, "--decode")
-        expected = [attempt(lambda: tokenizer.decode(ids, skip_special_tokens=False)) for ids in want]
-        wrong = [(s, g, w) for s, g, w in zip(texts, back, expected) if w is not None and g != w]
-        assert not wrong, f"decode: {len(wrong)} differ; {min(wrong, key=lambda x: len(x[0]))!r}"
+        for mode in ("decode", "skip"):
+            back = ours(mode, directory, want)
+            expected = [attempt(lambda: tokenizer.decode(ids, skip_special_tokens=mode == "skip")) for ids in want]
+            wrong = [(s, g, w) for s, g, w in zip(texts, back, expected) if w is not None and g != w]
+            assert not wrong, f"{mode}: {len(wrong)} differ; {min(wrong, key=lambda x: len(x[0]))!r}"
+        whole, pieces = ours("decode", directory, want), ours("stream", directory, want)
+        wrong = [(s, g, w) for s, g, w in zip(texts, pieces, whole) if g != w]
+        assert not wrong, f"stream: {len(wrong)} differ; {min(wrong, key=lambda x: len(x[0]))!r}"
 
 
 def byte_vocabulary(extra=()):
@@ -105,10 +104,10 @@ def showing_text():
     return Tokenizer(models.BPE(byte_vocabulary("ab▁"), [], unk_token="<unk>", byte_fallback=True))
 
 
-def compare_pieces(directory, texts=None, normalizer=None, pre_tokenizer=None):
+def compare_pieces(directory, texts=None, normalizer=None, pre_tokenizer=None, offsets=True):
     """Compares pieces by a model whose ids spell out bytes and where each piece ends, and offsets by one without ends."""
     ends = Tokenizer(models.BPE(byte_vocabulary(), [], unk_token="<unk>", byte_fallback=True, end_of_word_suffix="</w>"))
-    for t in (ends, showing_text()):
+    for t in (ends, showing_text()) if offsets else (ends,):
         if normalizer:
             t.normalizer = normalizer
         t.pre_tokenizer = pre_tokenizer
@@ -183,7 +182,7 @@ def test_expression(name, tmp_path):
 def test_category_of_every_code_point(category, tmp_path):
     pre_tokenizer = P.Split(Regex(category if category[0] == "\\" else r"\p{%s}+" % category), "removed")
     points = [c for c in range(1, 0x33000) if not 0xD800 <= c < 0xE000] + list(range(0xE0000, 0xE0200)) + [0xF0000, 0x10FFFF]
-    compare_pieces(tmp_path / "m", ["".join(map(chr, points[i:i + 4096])) for i in range(0, len(points), 4096)], pre_tokenizer=pre_tokenizer)
+    compare_pieces(tmp_path / "m", ["".join(map(chr, points[i:i + 4096])) for i in range(0, len(points), 4096)], pre_tokenizer=pre_tokenizer, offsets=False)
 
 
 @pytest.mark.parametrize("name", ["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Bert", "Bert-cased", "Bert-unclean", "Nmt", "Strip"])
@@ -195,13 +194,13 @@ def test_normalizer_of_every_code_point(name, tmp_path):
     rng = random.Random(SEED)
     marks = [c for c in points if 0x300 <= c < 0x370 or 0x591 <= c < 0x5C8 or 0x64B <= c < 0x660 or 0x897 <= c < 0x900 or 0x1AB0 <= c < 0x1B00 or 0x1DC0 <= c < 0x1E00 or 0x20D0 <= c < 0x20F1 or c in (0x10EFD, 0x1E08F, 0x1E4EC, 0x16D67, 0x11935, 0x11930)]
     texts += ["".join(rng.choice("aeEIоक가") + "".join(chr(rng.choice(marks)) for _ in range(rng.randint(0, 4))) for _ in range(200)) for _ in range(20)]
-    compare(t, tmp_path / "m", texts, decoding=False)
+    compare(t, tmp_path / "m", texts, decoding=False, offsets=False)
 
 
 @pytest.mark.parametrize("name", ["Digits-single", "Whitespace", "WhitespaceSplit", "Bert", "Punctuation-isolated", "UnicodeScripts"])
 def test_pre_tokenizer_of_every_code_point(name, tmp_path):
     points = [c for c in range(1, 0x33000) if not 0xD800 <= c < 0xE000] + list(range(0xE0000, 0xE0200)) + [0xF0000, 0x10FFFF]
-    compare_pieces(tmp_path / "m", ["a".join(map(chr, points[i:i + 2048])) for i in range(0, len(points), 2048)], pre_tokenizer=PRE_TOKENIZERS[name])
+    compare_pieces(tmp_path / "m", ["a".join(map(chr, points[i:i + 2048])) for i in range(0, len(points), 2048)], pre_tokenizer=PRE_TOKENIZERS[name], offsets=False)
 
 
 def trained(kind, seed=SEED):
@@ -307,7 +306,7 @@ def test_decoder(name, tmp_path):
     lists += [[rng.randrange(257, size) for _ in range(rng.randint(1, 9))] for _ in range(COUNT)]
     lists += [bytes_of("é中👍")[: rng.randint(1, 9)] + [rng.randrange(257, size)] for _ in range(50)]
     expected = [attempt(lambda: t.decode(ids, skip_special_tokens=False)) for ids in lists]
-    got = martlet(d, lists, "--decode")
+    got = ours("decode", d, lists)
     wrong = [(ids, [t.id_to_token(i) for i in ids], g, w) for ids, g, w in zip(lists, got, expected) if w is not None and g != w]
     assert not wrong, f"{len(wrong)} differ; {min(wrong, key=lambda x: len(x[0]))!r}"
 
@@ -364,10 +363,20 @@ def test_charsmap_of_sentencepiece(rule, tmp_path):
     compare(t, tmp_path / "m", ["x" + s for s in STRINGS], decoding=False)
     points = [c for c in range(1, 0x33000) if not 0xD800 <= c < 0xE000]
     t.normalizer = N.Precompiled(charsmap)
-    compare(t, tmp_path / "m", ["x" + ".".join(map(chr, points[i:i + 2048])) for i in range(0, len(points), 2048)], decoding=False)
+    compare(t, tmp_path / "m", ["x" + ".".join(map(chr, points[i:i + 2048])) for i in range(0, len(points), 2048)], decoding=False, offsets=False)
 
 
 def test_long_texts(tmp_path):
     for kind in ("bytes", "sentence", "unigram"):
         texts = ["a" * 30000, " " * 30000, "中文字" * 8000, "\n" * 20000, "ab cd" * 6000, "".join(random.Random(SEED).choice("abcdefgh ") for _ in range(30000))]
         compare(trained(kind), tmp_path / kind, texts)
+
+
+def test_the_program(tmp_path):
+    if not pathlib.Path(PROGRAM).is_file():
+        pytest.skip("the program is not built")
+    t = trained("sentence-fallback")
+    t.save(str(tmp_path / "tokenizer.json"))
+    want = [t.encode(s).ids for s in STRINGS]
+    assert run([PROGRAM, "tokenize", str(tmp_path), "--json"], STRINGS) == want
+    assert run([PROGRAM, "tokenize", str(tmp_path), "--json", "--decode"], want) == [t.decode(ids, skip_special_tokens=False) for ids in want]
