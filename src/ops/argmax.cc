@@ -74,7 +74,7 @@ constexpr Kernel<ArgmaxProblem> kKernels[] = {
 
 }  // namespace
 
-Tensor argmax(const Tensor& x, int dim) {
+Tensor argmax(const Tensor& x, int dim, bool keep) {
   require_floating("argmax", "x", x);
   const int over = require_dimension("argmax", x, dim);
   if (x.shape()[over] == 0) failed("argmax takes a dimension of at least one element, got {}", x.to_string());
@@ -87,7 +87,7 @@ Tensor argmax(const Tensor& x, int dim) {
   const ArgmaxProblem problem{x.permute(std::span<const int>(order.data(), static_cast<size_t>(x.rank()))),
                               Tensor::empty(x.shape().without(over), DType::kI64, x.device())};
   choose<ArgmaxProblem>("argmax", kKernels, x.device(), problem).run(problem);
-  return problem.y;
+  return keep ? problem.y.unsqueeze(over) : problem.y;
 }
 
 Cost argmax_cost(const Shape& x, DType dtype) {

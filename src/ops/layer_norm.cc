@@ -23,6 +23,10 @@ void run_reference(const LayerNormProblem& problem) {
   const Elements x(problem.x);
   Elements y(problem.y);
   const int64_t n = problem.x.dim(-1);
+  std::vector<double> weight(static_cast<size_t>(n), 1.0);
+  std::vector<double> bias(static_cast<size_t>(n), 0.0);
+  if (problem.weight.defined()) weight = Elements(problem.weight).all();
+  if (problem.bias.defined()) bias = Elements(problem.bias).all();
   for (int64_t row = 0; row < x.count(); row += n) {
     double mean = 0;
     for (int64_t k = 0; k < n; ++k) mean += x[row + k];
@@ -31,21 +35,10 @@ void run_reference(const LayerNormProblem& problem) {
     for (int64_t k = 0; k < n; ++k) variance += (x[row + k] - mean) * (x[row + k] - mean);
     variance /= static_cast<double>(n);
     const double scale = 1 / std::sqrt(variance + static_cast<double>(problem.eps));
-    for (int64_t k = 0; k < n; ++k) {
-      const double weight = problem.weight.defined() ? Elements(problem.weight)[k] : 1.0;
-      const double bias = problem.bias.defined() ? Elements(problem.bias)[k] : 0.0;
-      y.set(row + k, (x[row + k] - mean) * scale * weight + bias);
-    }
+    for (int64_t k = 0; k < n; ++k)
+      y.set(row + k,
+            (x[row + k] - mean) * scale * weight[static_cast<size_t>(k)] + bias[static_cast<size_t>(k)]);
   }
-}
-
-/// A parameter as f32 next to each other, in `storage` where it is not so already; `otherwise` of nothing.
-const float* prepared(const cpu::RowKernels& rows, const Tensor& parameter, int64_t n, float otherwise,
-                      std::vector<float>& storage) {
-  storage.assign(static_cast<size_t>(n), otherwise);
-  if (!parameter.defined()) return storage.data();
-  return cpu::read_floats(rows, parameter.dtype(), parameter.host_bytes(), cpu::Rows(parameter).stride(), n,
-                          storage.data());
 }
 
 void run_cpu(const LayerNormProblem& problem) {
@@ -56,9 +49,15 @@ void run_cpu(const LayerNormProblem& problem) {
   const int64_t n = x.length();
   std::vector<float> weight_storage;
   std::vector<float> bias_storage;
-  const float* weight = prepared(kernels, problem.weight, n, 1.0f, weight_storage);
+  // The row kernel takes a bias only beside a weight.
+  if (problem.bias.defined() && !problem.weight.defined())
+    weight_storage.assign(static_cast<size_t>(n), 1.0f);
+  const float* weight = problem.weight.defined()
+                            ? cpu::read_parameter(kernels, problem.weight, weight_storage)
+                        : problem.bias.defined() ? weight_storage.data()
+                                                 : nullptr;
   const float* bias =
-      problem.bias.defined() ? prepared(kernels, problem.bias, n, 0.0f, bias_storage) : nullptr;
+      problem.bias.defined() ? cpu::read_parameter(kernels, problem.bias, bias_storage) : nullptr;
   const std::byte* from = problem.x.host_bytes();
   std::byte* to = problem.y.mutable_host_bytes();
   parallel_for(x.count(), cpu::row_grain(n), [&](int64_t begin, int64_t end) {

@@ -19,6 +19,7 @@ std::string_view name_of(Reduction reduction);
 /// dimensions or the threads; rounded once. The sum of integers is i64 and wraps. Maximum and minimum: any of
 /// these dtypes, at least one element, NaN where there is one. The mean of nothing is NaN.
 Tensor reduce(Reduction reduction, const Tensor& x, std::span<const int> dims, bool keep = false);
+/// Without the results, which are few.
 Cost reduce_cost(const Shape& x, DType dtype);
 
 inline Tensor sum(const Tensor& x, std::initializer_list<int> dims = {}, bool keep = false) {

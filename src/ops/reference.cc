@@ -71,6 +71,12 @@ double Elements::operator[](int64_t index) const {
   }
 }
 
+std::vector<double> Elements::all() const {
+  std::vector<double> values;
+  for (int64_t i = 0; i < count(); ++i) values.push_back((*this)[i]);
+  return values;
+}
+
 int64_t Elements::integer(int64_t index) const {
   const std::byte* bytes = ReferenceAccess::read(tensor_);
   const int64_t at = position(index);

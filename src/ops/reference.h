@@ -2,7 +2,7 @@
 
 // Element access for reference kernels: any dtype read as double, any layout, plain and slow on purpose.
 
-#include <span>
+#include <vector>
 
 #include "tensor/tensor.h"
 
@@ -16,6 +16,7 @@ class Elements {
 
   int64_t count() const { return tensor_.element_count(); }
   double operator[](int64_t index) const;
+  std::vector<double> all() const;
   int64_t integer(int64_t index) const;
   /// Rounds to the tensor's dtype (nearest even; integers truncate and saturate, bool is "not zero").
   void set(int64_t index, double value);

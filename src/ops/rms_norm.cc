@@ -26,31 +26,32 @@ void run_reference(const RmsNormProblem& problem) {
   Elements sum(added ? problem.residual : problem.x);
   Elements y(problem.y);
   const int64_t n = problem.x.dim(-1);
+  std::vector<double> weight(static_cast<size_t>(n), 1.0);
+  if (problem.weight.defined()) weight = Elements(problem.weight).all();
   for (int64_t i = 0; added && i < x.count(); ++i) sum.set(i, sum[i] + x[i]);
   for (int64_t row = 0; row < x.count(); row += n) {
     double squares = 0;
     for (int64_t k = 0; k < n; ++k) squares += sum[row + k] * sum[row + k];
     const double scale = 1 / std::sqrt(squares / static_cast<double>(n) + static_cast<double>(problem.eps));
-    for (int64_t k = 0; k < n; ++k) {
-      const double weight = problem.weight.defined() ? Elements(problem.weight)[k] : 1.0;
-      y.set(row + k, sum[row + k] * scale * (weight + static_cast<double>(problem.weight_offset)));
-    }
+    for (int64_t k = 0; k < n; ++k)
+      y.set(row + k, sum[row + k] * scale *
+                         (weight[static_cast<size_t>(k)] + static_cast<double>(problem.weight_offset)));
   }
 }
 
-/// weight + offset as f32 next to each other; null for "all ones". `storage` holds them where they are not
-/// so.
+/// weight + offset as f32 next to each other, in `storage` where they are not so already; null for "all
+/// ones".
 const float* prepared_weight(const cpu::RowKernels& rows, const RmsNormProblem& problem,
                              std::vector<float>& storage) {
-  const Tensor& weight = problem.weight;
   const int64_t n = problem.x.dim(-1);
-  if (!weight.defined() && problem.weight_offset == 0) return nullptr;
-  storage.assign(static_cast<size_t>(n), 1.0f);
-  const float* values = storage.data();
-  if (weight.defined())
-    values = cpu::read_floats(rows, weight.dtype(), weight.host_bytes(), cpu::Rows(weight).stride(), n,
-                              storage.data());
-  if (problem.weight_offset == 0) return values;
+  const bool given = problem.weight.defined();
+  if (problem.weight_offset == 0) return given ? cpu::read_parameter(rows, problem.weight, storage) : nullptr;
+  if (!given) {
+    storage.assign(static_cast<size_t>(n), 1.0f + problem.weight_offset);
+    return storage.data();
+  }
+  const float* values = cpu::read_parameter(rows, problem.weight, storage);
+  storage.resize(static_cast<size_t>(n));
   rows.unary({Unary::kShift, problem.weight_offset}, values, storage.data(), n);
   return storage.data();
 }
@@ -70,7 +71,8 @@ void run_cpu(const RmsNormProblem& problem) {
   std::byte* residual = added ? problem.residual.mutable_host_bytes() : nullptr;
 
   parallel_for(x.count(), cpu::row_grain(n), [&](int64_t begin, int64_t end) {
-    std::vector<float> buffers(static_cast<size_t>(dtype == DType::kF32 && x.stride() == 1 ? 0 : 2 * n));
+    const bool in_place = dtype == DType::kF32 && x.stride() == 1 && sum.stride() == 1;
+    std::vector<float> buffers(static_cast<size_t>(in_place ? 0 : 2 * n));
     for (int64_t row = begin; row < end; ++row) {
       const float* values =
           cpu::read_floats(kernels, dtype, from + x.offset(row), x.stride(), n, buffers.data());
@@ -98,24 +100,25 @@ constexpr Kernel<RmsNormProblem> kKernels[] = {
     {"reference", Device::kReference, nullptr, run_reference},
 };
 
-Tensor run(const Tensor& x, const Tensor& residual, const Tensor& weight, float eps, float weight_offset) {
-  require_floating("rms_norm", "x", x);
-  require_rows("rms_norm", x);
+Tensor run(std::string_view operation, const Tensor& x, const Tensor& residual, const Tensor& weight,
+           float eps, float weight_offset) {
+  require_floating(operation, "x", x);
+  require_rows(operation, x);
   if (weight.defined()) {
-    require_floating("rms_norm", "weight", weight);
-    require_shape("rms_norm", "weight", weight, {x.dim(-1)});
+    require_floating(operation, "weight", weight);
+    require_shape(operation, "weight", weight, {x.dim(-1)});
   }
-  require_one_device("rms_norm", {&x, &weight, &residual});
+  require_one_device(operation, {&x, &weight, &residual});
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   const RmsNormProblem problem{x, residual, weight, eps, weight_offset, y};
-  choose<RmsNormProblem>("rms_norm", kKernels, x.device(), problem).run(problem);
+  choose<RmsNormProblem>(operation, kKernels, x.device(), problem).run(problem);
   return y;
 }
 
 }  // namespace
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, float weight_offset) {
-  return run(x, {}, weight, eps, weight_offset);
+  return run("rms_norm", x, {}, weight, eps, weight_offset);
 }
 
 Tensor add_rms_norm(const Tensor& residual, const Tensor& x, const Tensor& weight, float eps,
@@ -124,7 +127,8 @@ Tensor add_rms_norm(const Tensor& residual, const Tensor& x, const Tensor& weigh
   require_shape("add_rms_norm", "x", x, residual.shape());
   require_one_dtype("add_rms_norm", {&residual, &x});
   if (residual.is_read_only()) failed("add_rms_norm cannot add to {}: it is read-only", residual.to_string());
-  return run(x.shares_storage_with(residual) ? x.clone() : x, residual, weight, eps, weight_offset);
+  return run("add_rms_norm", x.shares_storage_with(residual) ? x.clone() : x, residual, weight, eps,
+             weight_offset);
 }
 
 Cost rms_norm_cost(const Shape& x, DType dtype) {

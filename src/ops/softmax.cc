@@ -43,7 +43,8 @@ void run_cpu(const SoftmaxProblem& problem) {
   const std::byte* from = problem.x.host_bytes();
   std::byte* to = problem.y.mutable_host_bytes();
   parallel_for(x.count(), cpu::row_grain(n), [&](int64_t begin, int64_t end) {
-    std::vector<float> buffers(static_cast<size_t>(2 * n));
+    const bool in_place = dtype == DType::kF32 && x.stride() == 1 && y.stride() == 1;
+    std::vector<float> buffers(static_cast<size_t>(in_place ? 0 : 2 * n));
     for (int64_t row = begin; row < end; ++row) {
       const float* values =
           cpu::read_floats(kernels, dtype, from + x.offset(row), x.stride(), n, buffers.data());

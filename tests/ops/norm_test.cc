@@ -46,6 +46,21 @@ TEST_F(NormTest, AddRmsNormIsTheSumAndTheNormOfTheRoundedSum) {
   }
 }
 
+TEST_F(NormTest, AResidualThatIsAViewIsWrittenThroughIt) {
+  Draws draws(5);
+  for (const DType dtype : kFloating) {
+    const Tensor whole = draws.dense({7, 90}, dtype);
+    const Tensor view = whole.slice(1, 1, 90, 2);
+    const Tensor others = whole.slice(1, 0, 90, 2).clone();
+    const Tensor x = draws.dense(view.shape(), dtype);
+    const Tensor sum = view.clone();
+    const Tensor expected = add_rms_norm(sum, x, {}, 1e-5f);
+    EXPECT_EQ(bits_of(add_rms_norm(view, x, {}, 1e-5f)), bits_of(expected));
+    EXPECT_EQ(bits_of(view), bits_of(sum));
+    EXPECT_EQ(bits_of(whole.slice(1, 0, 90, 2)), bits_of(others));
+  }
+}
+
 TEST_F(NormTest, LayerNormMatchesTheReference) {
   Draws draws(3);
   for (const DType dtype : kFloating) {

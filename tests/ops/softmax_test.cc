@@ -75,6 +75,10 @@ TEST_F(ArgmaxTest, TakesTheFirstOfEqualsAndOfNans) {
   at_every_level([&] { EXPECT_EQ(place(), 2999); });
 }
 
+TEST_F(ArgmaxTest, KeepsTheDimensionWhereAsked) {
+  EXPECT_EQ(argmax(Tensor::zeros({2, 3, 4}, DType::kF32), 1, true).shape(), (Shape{2, 1, 4}));
+}
+
 TEST_F(ArgmaxTest, RefusesAnEmptyDimension) {
   EXPECT_EQ(message_of([] {
               argmax(Tensor::zeros({2, 0}, DType::kF32));

@@ -106,6 +106,14 @@ const float* read_floats(const RowKernels& rows, DType dtype, const std::byte* f
   return buffer;
 }
 
+const float* read_parameter(const RowKernels& rows, const Tensor& parameter, std::vector<float>& storage) {
+  const Rows row(parameter);
+  const bool in_place = parameter.dtype() == DType::kF32 && row.stride() == 1;
+  if (!in_place) storage.resize(static_cast<size_t>(row.length()));
+  return read_floats(rows, parameter.dtype(), parameter.host_bytes(), row.stride(), row.length(),
+                     storage.data());
+}
+
 void write_floats(const RowKernels& rows, const float* from, int64_t count, DType dtype, std::byte* to,
                   int64_t stride) {
   const bool dense = stride == 1;

@@ -2,6 +2,8 @@
 
 // Elements of any dtype and stride as rows of f32 (or of int64, for integers), and back.
 
+#include <vector>
+
 #include "ops/cpu/row_kernels.h"
 #include "tensor/tensor.h"
 
@@ -11,6 +13,9 @@ namespace martlet::ops::cpu {
 /// next to each other, else converted into `buffer`.
 const float* read_floats(const RowKernels& rows, DType dtype, const std::byte* from, int64_t stride,
                          int64_t count, float* buffer);
+
+/// All elements of a one-dimensional tensor as f32 next to each other: where they are, or in `storage`.
+const float* read_parameter(const RowKernels& rows, const Tensor& parameter, std::vector<float>& storage);
 
 /// Where to compute f32 that go to `to`: there, or in `buffer`.
 inline float* place_for(DType dtype, std::byte* to, int64_t stride, float* buffer) {
