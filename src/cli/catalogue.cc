@@ -7,6 +7,8 @@ namespace martlet::cli {
 namespace {
 
 constexpr std::array kVerbs{
+    Verb{"quickstart", "from nothing to a conversation with a small model", run_quickstart},
+    Verb{"chat", "talk with a model", run_chat},
     Verb{"run", "continue a prompt, or a file of prompts", run_run},
     Verb{"logits", "next-token scores at every position of given token ids", run_logits},
     Verb{"tokenize", "text to token ids and back", run_tokenize},

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "cli/chat_format.h"
 #include "cli/ids.h"
 #include "cli/lines.h"
 #include "cli/options.h"
@@ -30,7 +31,11 @@ std::vector<int32_t> prompt_of(const infer::LanguageModel& model, const Json& li
                                const std::string& where) {
   if (const Json* ids = line.find("ids")) return ids_of(*ids, where);
   if (const Json* prompt = line.find("prompt")) return model.tokenizer().encode(prompt->string());
-  bad_input("{}: a prompt needs one of prompt, ids", where);
+  // The template writes the special tokens itself.
+  if (line.find("messages") != nullptr)
+    return model.tokenizer().encode(render_request(load_chat_format(model.files().files.path), line, where),
+                                    {.add_special_tokens = false});
+  bad_input("{}: a prompt needs one of prompt, messages, ids", where);
 }
 
 std::vector<std::vector<int32_t>> prompts_of(const infer::LanguageModel& model, const Request& request) {
@@ -96,7 +101,7 @@ int run_run(std::span<const std::string> arguments) {
   Options options("run", "martlet run smollm2 -p 'The capital of France is' -n 20");
   options.positional("MODEL", request.model, "a directory, a GGUF file or a name of the store")
       .text("-p,--prompt", "TEXT", request.prompt, "what to continue")
-      .text("--prompts", "F.jsonl", request.prompts_file, "prompts, one a line: prompt or ids")
+      .text("--prompts", "F.jsonl", request.prompts_file, "prompts, one a line: prompt, messages or ids")
       .count("--batch", "N", request.batch, "prompts that run together", 1, 4096)
       .choice("--speculate", request.speculate, {"off"}, "guess tokens ahead")
       .flag("--ignore-eos", request.ignore_eos, "go on past the model's end token")

@@ -7,10 +7,12 @@
 
 namespace martlet::cli {
 
+int run_chat(std::span<const std::string> arguments);
 int run_inspect(std::span<const std::string> arguments);
 int run_logits(std::span<const std::string> arguments);
 int run_models(std::span<const std::string> arguments);
 int run_pull(std::span<const std::string> arguments);
+int run_quickstart(std::span<const std::string> arguments);
 int run_run(std::span<const std::string> arguments);
 int run_tensor(std::span<const std::string> arguments);
 int run_tokenize(std::span<const std::string> arguments);
