@@ -152,7 +152,6 @@ TEST(Gguf, TensorsOutliveTheFileThatTheyCameFrom) {
   const TemporaryDirectory directory;
   const Tensor expected = random_tensor({4, 4}, DType::kF32, 1);
   Tensor tensor;
-  std::string_view name;
   const auto metadata = [&] {
     GgufBuilder builder;
     builder.add_text("general.name", "small").add_tensor("w", {4, 4}, 0, data_of(expected));
