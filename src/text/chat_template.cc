@@ -66,6 +66,17 @@ std::unordered_map<std::string, Value> variables_of(Runtime& runtime, const Json
   return variables;
 }
 
+RenderedChat run(const TemplateProgram& program, const Json& messages, const RenderOptions& options,
+                 bool spans) {
+  Runtime runtime(options.limits, options.now);  // outlives every value below
+  try {
+    const auto variables = variables_of(runtime, messages, options);
+    return Interpreter(program, runtime, variables, spans).run();
+  } catch (Error& error) {
+    throw error.within(fmt::format("{}: line {}", program.name, runtime.line()));
+  }
+}
+
 }  // namespace
 
 ChatTemplate ChatTemplate::parse(std::string_view source, std::string name) {
@@ -78,17 +89,11 @@ ChatTemplate ChatTemplate::parse(std::string_view source, std::string name) {
 }
 
 std::string ChatTemplate::render(const Json& messages, const RenderOptions& options) const {
-  return render_with_spans(messages, options).text;
+  return run(*program_, messages, options, false).text;
 }
 
 RenderedChat ChatTemplate::render_with_spans(const Json& messages, const RenderOptions& options) const {
-  jinja::Runtime runtime(options.limits, options.now);  // outlives every value below
-  try {
-    const auto variables = variables_of(runtime, messages, options);
-    return jinja::Interpreter(*program_, runtime, variables).run();
-  } catch (Error& error) {
-    throw error.within(fmt::format("{}: line {}", program_->name, runtime.line()));
-  }
+  return run(*program_, messages, options, true);
 }
 
 const std::string& ChatTemplate::source() const {

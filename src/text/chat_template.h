@@ -44,7 +44,7 @@ struct RenderOptions {
   TemplateLimits limits;
 };
 
-/// Part of the rendered text, [begin, end), in code points or bytes as named where it is given.
+/// A part of the rendered text: bytes [begin, end).
 struct TextSpan {
   int64_t begin = 0;
   int64_t end = 0;
@@ -53,9 +53,8 @@ struct TextSpan {
 
 struct RenderedChat {
   std::string text;
-  /// Bytes of `text` that came out of `{% generation %}` blocks, in order: what the assistant has to learn.
-  /// Right where the block stands in the template's main text; inside a macro or a captured block the begin
-  /// is that of the text printed so far, as Hugging Face's tracker has it.
+  /// What came out of `{% generation %}` blocks, in order: the words of the assistant, which training learns.
+  /// A block within another belongs to that one's span.
   std::vector<TextSpan> generation;
 };
 
@@ -67,6 +66,8 @@ class ChatTemplate {
 
   /// The prompt text. Throws BadInput when the template refuses (`raise_exception`), fails or passes a limit.
   std::string render(const Json& messages, const RenderOptions& options = {}) const;
+  /// The same, and where generation blocks printed. Throws BadInput too where that cannot be known: for a
+  /// block inside of a macro or of a captured block, whose text may end up anywhere.
   RenderedChat render_with_spans(const Json& messages, const RenderOptions& options = {}) const;
 
   const std::string& source() const;

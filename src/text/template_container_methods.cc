@@ -22,20 +22,22 @@ Value copy_list(Runtime& runtime, const Value& self, const Arguments& arguments)
 
 Value count(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const Value wanted = bind_arguments("count", arguments, {"value"}, 1, true)[0];
-  return Value::integer(std::count_if(self.items().begin(), self.items().end(),
+  const std::vector<Value> items = collect(runtime, self);
+  return Value::integer(std::count_if(items.begin(), items.end(),
                                       [&](const Value& item) { return equal(runtime, item, wanted); }));
 }
 
 Value index(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const std::vector<Value> bound = bind_arguments("index", arguments, {"value", "start", "stop"}, 1, true);
-  const auto length = static_cast<int64_t>(self.items().size());
+  const std::vector<Value> items = collect(runtime, self);
+  const auto length = static_cast<int64_t>(items.size());
   const auto clamped = [&](const Value& value, int64_t fallback) {
     const int64_t at = integer_argument(value, "index", fallback);
     return std::clamp<int64_t>(at < 0 ? at + length : at, 0, length);
   };
   const int64_t stop = clamped(bound[2], length);
   for (int64_t at = clamped(bound[1], 0); at < stop; ++at) {
-    if (equal(runtime, self.items()[static_cast<size_t>(at)], bound[0])) return Value::integer(at);
+    if (equal(runtime, items[static_cast<size_t>(at)], bound[0])) return Value::integer(at);
   }
   bad_input("index(): {} is not in the {}", repr_of(runtime, bound[0]), type_name(self));
 }
@@ -119,6 +121,9 @@ std::span<const Method> methods_of(const Value& value) {
       return kIntegerMethods;
     case ValueKind::kFloat:
       return kFloatMethods;
+    case ValueKind::kDynamic:
+      if (value.dynamic().type_name() == "range") return kTupleMethods;
+      return {};
     default:
       return {};
   }

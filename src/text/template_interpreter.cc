@@ -87,6 +87,12 @@ void Interpreter::print(std::string_view text) {
   out_->append(text);
 }
 
+// jinja2 hands on what a filter or call block gives without making text of it, which then must be text.
+void Interpreter::print_block(const Value& value) {
+  if (!value.is_string()) bad_input("a filter or call block must give text, not {}", type_name(value));
+  print(value.text());
+}
+
 Interpreter::Flow Interpreter::execute(const Body& body, Activation& activation) {
   const DepthGuard guard(runtime_);
   for (const Statement& statement : body) {
@@ -238,7 +244,7 @@ Interpreter::Flow Interpreter::execute_filter_block(const Statement& statement, 
     if (flow != Flow::kNext) return flow;
     text = capture.take();
   }
-  print(text_of(runtime_, filtered(*statement.expressions[0], std::move(text), activation)));
+  print_block(filtered(*statement.expressions[0], std::move(text), activation));
   leave(statement.scope, activation);
   return Flow::kNext;
 }
@@ -263,15 +269,23 @@ Interpreter::Flow Interpreter::execute_with(const Statement& statement, Activati
 
 void Interpreter::execute_call_block(const Statement& statement, Activation& activation) {
   const Value caller = make_macro(statement, activation);
-  const Value value = evaluate_call(*statement.expressions[0], activation, &caller);
-  print(text_of(runtime_, value));
+  print_block(evaluate_call(*statement.expressions[0], activation, &caller));
 }
 
 void Interpreter::execute_generation(const Statement& statement, Activation& activation) {
+  const bool outermost = !std::exchange(generating_, true);
   Arguments none;
   const std::string text = call_macro(statement, Ref<Activation>(&activation), none);
-  const auto begin = static_cast<int64_t>(root_.size());
-  generation_.push_back({begin, begin + static_cast<int64_t>(text.size())});
+  if (outermost) {
+    generating_ = false;
+    if (out_ == &root_) {
+      const auto begin = static_cast<int64_t>(root_.size());
+      generation_.push_back({begin, begin + static_cast<int64_t>(text.size())});
+    } else if (spans_) {
+      bad_input(
+          "a generation block inside of a macro or a captured block: where its text ends up is not known");
+    }
+  }
   print(text);
 }
 

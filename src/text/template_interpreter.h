@@ -38,9 +38,10 @@ class Activation final : public Object {
 
 class Interpreter {
  public:
+  /// `spans`: where the text of generation blocks stands is asked for.
   Interpreter(const TemplateProgram& program, Runtime& runtime,
-              const std::unordered_map<std::string, Value>& variables)
-      : program_(program), runtime_(runtime), variables_(variables) {}
+              const std::unordered_map<std::string, Value>& variables, bool spans)
+      : program_(program), runtime_(runtime), variables_(variables), spans_(spans) {}
 
   RenderedChat run();
 
@@ -86,12 +87,15 @@ class Interpreter {
   Arguments evaluate_arguments(const CallArguments& arguments, Activation& activation);
 
   void print(std::string_view text);
+  void print_block(const Value& value);
   Value make_macro(const Statement& statement, Activation& activation);
   void bind_parameters(const Statement& statement, Activation& activation, Arguments& arguments);
 
   const TemplateProgram& program_;
   Runtime& runtime_;
   const std::unordered_map<std::string, Value>& variables_;
+  bool spans_;
+  bool generating_ = false;            // inside of a generation block
   std::string root_;                   // what is printed for good
   std::string* out_ = &root_;          // where printing goes now
   const Value* block_text_ = nullptr;  // the subject of a block's filter

@@ -79,13 +79,15 @@ Value sequence(Runtime&, const Value& value, Arguments& arguments) {
                         range);
 }
 
-Value is_filter_name(Runtime&, const Value& value, Arguments& arguments) {
+Value is_filter_name(Runtime& runtime, const Value& value, Arguments& arguments) {
   bind_arguments("filter", arguments, {}, 0);
+  hash_of(runtime, value);  // a list can be no name, which Python finds by hashing it
   return Value::boolean(value.is_string() && find_filter(value.text()) != nullptr);
 }
 
-Value is_test_name(Runtime&, const Value& value, Arguments& arguments) {
+Value is_test_name(Runtime& runtime, const Value& value, Arguments& arguments) {
   bind_arguments("test", arguments, {}, 0);
+  hash_of(runtime, value);  // a list can be no name, which Python finds by hashing it
   return Value::boolean(value.is_string() && find_test(value.text()) != nullptr);
 }
 

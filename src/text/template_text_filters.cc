@@ -128,9 +128,9 @@ Value truncate(Runtime& runtime, const Value& subject, Arguments& arguments) {
   const int64_t room = length - count_code_points(end);
   if (room < 0) bad_input("truncate: the length {} is less than that of the end", length);
   if (leeway < 0) bad_input("truncate: the leeway must not be negative");
-  if (subject.is_undefined()) return subject;
+  const std::optional<int64_t> given = length_of(runtime, subject);
+  if (given && *given - leeway <= length) return subject;  // whatever it is
   const std::string_view text = text_argument(subject, "truncate");
-  if (subject.string().length() - leeway <= length) return subject;
   const std::string_view cut = text.substr(0, code_point_offset(text, room));
   const size_t space = flag_argument(runtime, bound[1], false) ? std::string_view::npos : cut.rfind(' ');
   return keep(runtime, subject, std::string(cut.substr(0, space)) + end);
