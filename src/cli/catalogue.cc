@@ -14,6 +14,11 @@ constexpr std::array kVerbs{
     Verb{"tokenize", "text to token ids and back", run_tokenize},
     Verb{"inspect", "the model as a tree: shapes, types, parameters, bytes", run_inspect},
     Verb{"tensor", "one weight of a model, dequantised", run_tensor},
+    Verb{"apply", "rewrite a model and write it as a new one", run_apply},
+    Verb{"rewrites", "every rewrite, with its arguments", run_rewrites},
+    Verb{"probe", "statistics of what modules put out for a prompt", run_probe},
+    Verb{"explain", "the plan of a verb: what it would do, take and leave out", run_explain},
+    Verb{"profile", "what this machine does in a second", run_profile},
     Verb{"pull", "bring a model from a hub, a package or a folder to the local store", run_pull},
     Verb{"models", "list the local store, or remove a model from it", run_models},
 };

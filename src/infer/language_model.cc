@@ -72,9 +72,9 @@ text::GgufVocabulary vocabulary_of(const formats::GgufFile& file) {
   return vocabulary;
 }
 
-LanguageModel LanguageModel::load(const std::string& path) {
+LanguageModel LanguageModel::load(const std::string& path, const models::OpenOptions& options) {
   LanguageModel model;
-  model.model_ = models::open_model(path);
+  model.model_ = models::open_model(path, options);
   if (model.model_.gguf) {
     if (model.model_.gguf->metadata().has("tokenizer.ggml.tokens"))
       model.tokenizer_ = text::Tokenizer::from_gguf(vocabulary_of(*model.model_.gguf));

@@ -14,8 +14,8 @@ namespace martlet::infer {
 
 class LanguageModel {
  public:
-  /// Opens a Hugging Face directory or a GGUF file. Throws BadInput.
-  static LanguageModel load(const std::string& path);
+  /// Opens a Hugging Face directory or a GGUF file and applies its rewrites. Throws BadInput.
+  static LanguageModel load(const std::string& path, const models::OpenOptions& options = {});
 
   nn::Model& tree() const { return *model_.tree; }
   const models::OpenModel& files() const { return model_; }

@@ -1,5 +1,6 @@
-// BERT: words, positions and segment 0 added and normalised, then blocks that attend both ways and normalise after each sum.
-// Devlin et al., "BERT", 2019. The hidden states are the result; there is no head that predicts the next token.
+// BERT: words, positions and segment 0 added and normalised, then blocks that attend both ways and normalise
+// after each sum. Devlin et al., "BERT", 2019. The hidden states are the result; there is no head that
+// predicts the next token.
 #include "models/bert.h"
 
 #include <cmath>
@@ -38,7 +39,8 @@ class BertModel final : public nn::Model {
                      std::make_shared<nn::TableEmbedding>(shape.vocabulary_size, shape.hidden_size)),
         embed_positions(*this, "embed_positions",
                         std::make_shared<nn::TableEmbedding>(shape.max_positions, shape.hidden_size)),
-        embed_segments(*this, "embed_segments", std::make_shared<nn::TableEmbedding>(segments, shape.hidden_size)),
+        embed_segments(*this, "embed_segments",
+                       std::make_shared<nn::TableEmbedding>(segments, shape.hidden_size)),
         embed_norm(*this, "embed_norm", std::make_shared<nn::LayerNorm>(shape.hidden_size, epsilon)),
         layers(*this, "layers", std::make_shared<nn::ModuleList<nn::Block>>()),
         shape_(shape) {}
@@ -55,7 +57,9 @@ class BertModel final : public nn::Model {
     return x;
   }
 
-  Tensor logits(const Tensor&) override { bad_input("a bert model gives hidden states, no next-token scores"); }
+  Tensor logits(const Tensor&) override {
+    bad_input("a bert model gives hidden states, no next-token scores");
+  }
 
   nn::Child<nn::Embedding> embed_tokens;
   nn::Child<nn::Embedding> embed_positions;
@@ -76,18 +80,22 @@ std::shared_ptr<nn::Model> build(const Fields& config) {
   shape.generates = false;
   const int64_t heads = config.integer_within("num_attention_heads", 1, 1 << 20);
   if (shape.hidden_size % heads != 0)
-    bad_input("{}: hidden_size {} is no multiple of num_attention_heads {}", config.source(), shape.hidden_size, heads);
+    bad_input("{}: hidden_size {} is no multiple of num_attention_heads {}", config.source(),
+              shape.hidden_size, heads);
   const int64_t head_dim = shape.hidden_size / heads;
   const int64_t inner = config.integer_within("intermediate_size", 1, 1 << 24);
   const double epsilon = config.real("layer_norm_eps", 1e-12);
   const ops::Unary activation = nn::activation_named(config.text("hidden_act", "gelu"));
 
-  const auto model = std::make_shared<BertModel>(shape, config.integer_within("type_vocab_size", 1, 1 << 20, 2), epsilon);
-  const ops::AttentionOptions options{.scale = 1.0f / std::sqrt(static_cast<float>(head_dim)), .causal = false};
+  const auto model =
+      std::make_shared<BertModel>(shape, config.integer_within("type_vocab_size", 1, 1 << 20, 2), epsilon);
+  const ops::AttentionOptions options{.scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
+                                      .causal = false};
   for (int64_t layer = 0; layer < shape.layers; ++layer)
     model->layers->push_back(std::make_shared<BertBlock>(
-        std::make_shared<nn::Attention>(nn::AttentionShape{shape.hidden_size, heads, heads, head_dim, true, true}, nullptr,
-                                        std::make_shared<nn::SoftmaxAttention>(layer, options)),
+        std::make_shared<nn::Attention>(
+            nn::AttentionShape{shape.hidden_size, heads, heads, head_dim, true, true}, nullptr,
+            std::make_shared<nn::SoftmaxAttention>(layer, options)),
         std::make_shared<nn::LayerNorm>(shape.hidden_size, epsilon),
         std::make_shared<nn::PlainFeedForward>(shape.hidden_size, inner, activation, true),
         std::make_shared<nn::LayerNorm>(shape.hidden_size, epsilon)));
@@ -115,30 +123,42 @@ constexpr WeightName kWeights[] = {
     {"embed_segments.weight", "bert.embeddings.token_type_embeddings.weight", "token_types.weight"},
     {"embed_norm.weight", "bert.embeddings.LayerNorm.weight", "token_embd_norm.weight"},
     {"embed_norm.bias", "bert.embeddings.LayerNorm.bias", "token_embd_norm.bias"},
-    {"layers.{}.attention.q_proj.weight", "bert.encoder.layer.{}.attention.self.query.weight", "blk.{}.attn_q.weight"},
-    {"layers.{}.attention.q_proj.bias", "bert.encoder.layer.{}.attention.self.query.bias", "blk.{}.attn_q.bias"},
-    {"layers.{}.attention.k_proj.weight", "bert.encoder.layer.{}.attention.self.key.weight", "blk.{}.attn_k.weight"},
-    {"layers.{}.attention.k_proj.bias", "bert.encoder.layer.{}.attention.self.key.bias", "blk.{}.attn_k.bias"},
-    {"layers.{}.attention.v_proj.weight", "bert.encoder.layer.{}.attention.self.value.weight", "blk.{}.attn_v.weight"},
-    {"layers.{}.attention.v_proj.bias", "bert.encoder.layer.{}.attention.self.value.bias", "blk.{}.attn_v.bias"},
+    {"layers.{}.attention.q_proj.weight", "bert.encoder.layer.{}.attention.self.query.weight",
+     "blk.{}.attn_q.weight"},
+    {"layers.{}.attention.q_proj.bias", "bert.encoder.layer.{}.attention.self.query.bias",
+     "blk.{}.attn_q.bias"},
+    {"layers.{}.attention.k_proj.weight", "bert.encoder.layer.{}.attention.self.key.weight",
+     "blk.{}.attn_k.weight"},
+    {"layers.{}.attention.k_proj.bias", "bert.encoder.layer.{}.attention.self.key.bias",
+     "blk.{}.attn_k.bias"},
+    {"layers.{}.attention.v_proj.weight", "bert.encoder.layer.{}.attention.self.value.weight",
+     "blk.{}.attn_v.weight"},
+    {"layers.{}.attention.v_proj.bias", "bert.encoder.layer.{}.attention.self.value.bias",
+     "blk.{}.attn_v.bias"},
     {"layers.{}.attention.o_proj.weight", "bert.encoder.layer.{}.attention.output.dense.weight",
      "blk.{}.attn_output.weight"},
-    {"layers.{}.attention.o_proj.bias", "bert.encoder.layer.{}.attention.output.dense.bias", "blk.{}.attn_output.bias"},
+    {"layers.{}.attention.o_proj.bias", "bert.encoder.layer.{}.attention.output.dense.bias",
+     "blk.{}.attn_output.bias"},
     {"layers.{}.attention_norm.weight", "bert.encoder.layer.{}.attention.output.LayerNorm.weight",
      "blk.{}.attn_output_norm.weight"},
     {"layers.{}.attention_norm.bias", "bert.encoder.layer.{}.attention.output.LayerNorm.bias",
      "blk.{}.attn_output_norm.bias"},
-    {"layers.{}.feed_forward.up_proj.weight", "bert.encoder.layer.{}.intermediate.dense.weight", "blk.{}.ffn_up.weight"},
-    {"layers.{}.feed_forward.up_proj.bias", "bert.encoder.layer.{}.intermediate.dense.bias", "blk.{}.ffn_up.bias"},
-    {"layers.{}.feed_forward.down_proj.weight", "bert.encoder.layer.{}.output.dense.weight", "blk.{}.ffn_down.weight"},
-    {"layers.{}.feed_forward.down_proj.bias", "bert.encoder.layer.{}.output.dense.bias", "blk.{}.ffn_down.bias"},
+    {"layers.{}.feed_forward.up_proj.weight", "bert.encoder.layer.{}.intermediate.dense.weight",
+     "blk.{}.ffn_up.weight"},
+    {"layers.{}.feed_forward.up_proj.bias", "bert.encoder.layer.{}.intermediate.dense.bias",
+     "blk.{}.ffn_up.bias"},
+    {"layers.{}.feed_forward.down_proj.weight", "bert.encoder.layer.{}.output.dense.weight",
+     "blk.{}.ffn_down.weight"},
+    {"layers.{}.feed_forward.down_proj.bias", "bert.encoder.layer.{}.output.dense.bias",
+     "blk.{}.ffn_down.bias"},
     {"layers.{}.feed_forward_norm.weight", "bert.encoder.layer.{}.output.LayerNorm.weight",
      "blk.{}.layer_output_norm.weight"},
-    {"layers.{}.feed_forward_norm.bias", "bert.encoder.layer.{}.output.LayerNorm.bias", "blk.{}.layer_output_norm.bias"},
+    {"layers.{}.feed_forward_norm.bias", "bert.encoder.layer.{}.output.LayerNorm.bias",
+     "blk.{}.layer_output_norm.bias"},
 };
 constexpr std::string_view kPrefixes[] = {"bert.", ""};
-constexpr std::string_view kIgnored[] = {"**.embeddings.position_ids", "embeddings.position_ids", "**.pooler.**",
-                                         "pooler.**", "cls.**", "cls"};
+constexpr std::string_view kIgnored[] = {
+    "**.embeddings.position_ids", "embeddings.position_ids", "**.pooler.**", "pooler.**", "cls.**", "cls"};
 
 }  // namespace
 

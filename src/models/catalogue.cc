@@ -8,7 +8,7 @@
 namespace martlet::models {
 namespace {
 
-constexpr const Family* kFamilies[] = {&kLlama,   &kMistral, &kQwen2,  &kQwen3,     &kSmolLm3,
+constexpr const Family* kFamilies[] = {&kLlama,   &kMistral, &kQwen2,  &kQwen3,      &kSmolLm3,
                                        &kMiniCpm, &kGpt2,    &kGemma3, &kGemma3Text, &kBert};
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "models/weight_names.h"
 #include "nn/layers.h"
 #include "nn/tree.h"
 #include "ops/cast.h"
@@ -14,41 +15,6 @@ namespace {
 
 // An error lists this many names of each kind and counts the rest.
 constexpr size_t kMostListed = 6;
-
-std::string replaced(std::string_view pattern, std::string_view layer) {
-  std::string text(pattern);
-  if (const size_t at = text.find("{}"); at != std::string::npos) text.replace(at, 2, layer);
-  return text;
-}
-
-/// "layers.12.norm.weight" as "layers.{}.norm.weight" and "12".
-std::pair<std::string, std::string> without_layer(const std::string& path) {
-  constexpr std::string_view kList = "layers.";
-  if (!path.starts_with(kList)) return {path, ""};
-  const size_t end = path.find('.', kList.size());
-  return {fmt::format("layers.{{}}{}", path.substr(end)), path.substr(kList.size(), end - kList.size())};
-}
-
-int third_of(Stored form) {
-  switch (form) {
-    case Stored::kFirstThird:
-    case Stored::kTransposedFirstThird:
-      return 0;
-    case Stored::kSecondThird:
-    case Stored::kTransposedSecondThird:
-      return 1;
-    case Stored::kLastThird:
-    case Stored::kTransposedLastThird:
-      return 2;
-    default:
-      return -1;
-  }
-}
-
-bool is_transposed(Stored form) {
-  return form == Stored::kTransposed || form == Stored::kTransposedFirstThird ||
-         form == Stored::kTransposedSecondThird || form == Stored::kTransposedLastThird;
-}
 
 Tensor third(const Tensor& tensor, int index) {
   const int64_t rows = tensor.dim(0) / 3;
@@ -93,12 +59,6 @@ class Loading {
   }
 
  private:
-  const WeightName* entry_of(const std::string& pattern) const {
-    for (const WeightName& name : family_.weights)
-      if (name.path == pattern) return &name;
-    return nullptr;
-  }
-
   /// The stored name as this file spells its prefix; the usual spelling when it has none of them.
   std::string spelled(const std::string& usual) const {
     if (form_ == FileForm::kGguf || source_.has(usual)) return usual;
@@ -112,11 +72,10 @@ class Loading {
   }
 
   void load_parameter(nn::Model& model, const std::string& path, nn::Parameter& parameter, bool tied) {
-    const auto [pattern, layer] = without_layer(path);
-    const WeightName* entry = entry_of(pattern);
-    if (entry == nullptr) failed("family {} has no stored name for {}", family_.name, path);
+    const NamedWeight named = find_weight_name(family_, path);
+    if (named.entry == nullptr) failed("family {} has no stored name for {}", family_.name, path);
     const bool gguf = form_ == FileForm::kGguf;
-    const std::string name = spelled(replaced(gguf ? entry->gguf : entry->hugging_face, layer));
+    const std::string name = spelled(gguf ? named.gguf() : named.hugging_face());
     used_.insert(name);
     if (tied) return;
     if (!source_.has(name)) {
@@ -124,7 +83,7 @@ class Loading {
       return;
     }
     try {
-      set(model, path, parameter, name, gguf ? entry->gguf_form : entry->hugging_face_form);
+      set(model, path, parameter, name, gguf ? named.entry->gguf_form : named.entry->hugging_face_form);
     } catch (const Error& error) {
       wrong_.push_back(fmt::format("{}: {}", name, error.what()));
     }

@@ -1,6 +1,7 @@
 #include "models/open.h"
 
 #include "models/loader.h"
+#include "models/rewrites_file.h"
 
 namespace martlet::models {
 namespace {
@@ -29,12 +30,29 @@ OpenModel open_gguf_file(formats::ModelFiles files) {
   return model;
 }
 
+void apply_rewrites(OpenModel& model, const OpenOptions& options) {
+  const auto apply = [&](const nn::RewriteRequest& request, const nn::SavedTensors* saved) {
+    nn::apply_rewrite(model.tree, request, options.catalogue, model.rewrites, {saved, options.skip});
+  };
+  if (!model.files.rewrites.empty()) {
+    const nn::SavedTensors saved = read_rewrite_tensors(model.files.path);
+    try {
+      for (const nn::RewriteRequest& request : read_rewrites(model.files.rewrites)) apply(request, &saved);
+    } catch (Error& error) {
+      throw error.within(model.files.rewrites);
+    }
+  }
+  for (const nn::RewriteRequest& request : options.rewrites) apply(request, nullptr);
+}
+
 }  // namespace
 
-OpenModel open_model(const std::string& path) {
+OpenModel open_model(const std::string& path, const OpenOptions& options) {
   formats::ModelFiles files = formats::find_model_files(path);
-  return files.kind == formats::ModelKind::kGguf ? open_gguf_file(std::move(files))
-                                                 : open_directory(std::move(files));
+  OpenModel model = files.kind == formats::ModelKind::kGguf ? open_gguf_file(std::move(files))
+                                                            : open_directory(std::move(files));
+  apply_rewrites(model, options);
+  return model;
 }
 
 }  // namespace martlet::models

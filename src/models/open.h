@@ -5,6 +5,7 @@
 
 #include "formats/model_files.h"
 #include "models/family.h"
+#include "nn/apply_rewrite.h"
 
 namespace martlet::models {
 
@@ -15,9 +16,16 @@ struct OpenModel {
   formats::ModelFiles files;
   Json config;                            ///< in Hugging Face's keys, from a GGUF file too
   std::optional<formats::GgufFile> gguf;  ///< when it is one
+  nn::RewriteHistory rewrites;            ///< those of its martlet.toml, then those asked for
 };
 
-/// Opens a Hugging Face directory or a GGUF file. Throws BadInput.
-OpenModel open_model(const std::string& path);
+struct OpenOptions {
+  nn::RewriteCatalogue catalogue = {};            ///< rewrites that are known; plan/catalogue.h has all
+  std::vector<nn::RewriteRequest> rewrites = {};  ///< applied after those of the model's martlet.toml
+  std::vector<std::string> skip = {};             ///< names of rewrites to leave out
+};
+
+/// Opens a Hugging Face directory or a GGUF file and applies its rewrites. Throws BadInput.
+OpenModel open_model(const std::string& path, const OpenOptions& options = {});
 
 }  // namespace martlet::models

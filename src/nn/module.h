@@ -45,6 +45,10 @@ class Module {
 
 using ModulePtr = std::shared_ptr<Module>;
 
+/// The name of the slot in which a wrapper holds what it is wrapped around: paths go through it, so that a
+/// wrapped module and its parameters keep theirs.
+inline constexpr std::string_view kWrapped = "";
+
 /// A named place for a child. Optional slots may be empty.
 class Slot {
  public:
@@ -54,6 +58,7 @@ class Slot {
   Slot& operator=(const Slot&) = delete;
 
   const std::string& name() const { return name_; }
+  bool is_wrapped() const { return name_ == kWrapped; }
   /// The role that may stand here.
   virtual std::string_view role() const = 0;
   /// The child, or null when empty.

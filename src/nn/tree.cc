@@ -8,7 +8,7 @@ namespace martlet::nn {
 namespace {
 
 std::string joined(const std::string& path, const std::string& name) {
-  return path.empty() ? name : path + "." + name;
+  return path.empty() || name.empty() ? path + name : path + "." + name;
 }
 
 void walk_below(const std::string& path, const ModulePtr& module,
@@ -120,6 +120,21 @@ std::vector<std::string_view> pattern_parts(std::string_view pattern) {
             nearest ? fmt::format("; did you mean {}?", *nearest) : "");
 }
 
+/// The child slot of that name, of the module or of what it is wrapped around; `holder` keeps its owner
+/// alive.
+Slot* child_slot(Module* module, std::string_view name, ModulePtr& holder) {
+  while (module != nullptr) {
+    ModulePtr inner;
+    for (Slot* slot : module->children()) {
+      if (slot->is_wrapped()) inner = slot->module();
+      if (!slot->is_wrapped() && slot->name() == name) return slot;
+    }
+    holder = inner;
+    module = inner.get();
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 void walk(const ModulePtr& root, const std::function<void(const std::string&, const ModulePtr&)>& visit) {
@@ -135,10 +150,7 @@ Slot& slot_at(Module& root, std::string_view path) {
   Module* module = &root;
   Slot* found = nullptr;
   for (const std::string_view name : split(path)) {
-    if (module == nullptr) no_such_path(root, path);
-    found = nullptr;
-    for (Slot* slot : module->children())
-      if (slot->name() == name) found = slot;
+    found = child_slot(module, name, holder);
     if (found == nullptr) no_such_path(root, path);
     holder = found->module();
     module = holder.get();
@@ -162,8 +174,9 @@ bool matches(std::string_view pattern, std::string_view path) {
 
 std::vector<std::string> find(const ModulePtr& root, std::string_view pattern) {
   std::vector<std::string> found;
+  std::set<std::string> seen;  // a wrapper and what it holds have the same path
   walk(root, [&](const std::string& path, const ModulePtr&) {
-    if (!path.empty() && matches(pattern, path)) found.push_back(path);
+    if (!path.empty() && matches(pattern, path) && seen.insert(path).second) found.push_back(path);
   });
   return found;
 }

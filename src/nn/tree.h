@@ -3,7 +3,8 @@
 // Paths, patterns and walks over the module tree.
 //
 // A path names a module: names joined by dots, "layers.3.attention.q_proj". A pattern names many: `*` is any
-// one name or part of one, `**` any number of names, `{a,b}` either, `{2..5}` any of these numbers.
+// one name or part of one, `**` any number of names, `{a,b}` either, `{2..5}` any of these numbers. What
+// stands inside a wrapper has the wrapper's path.
 
 #include <functional>
 #include <string>
@@ -14,7 +15,7 @@
 
 namespace martlet::nn {
 
-/// Visits the root (path "") and everything below it, parents first, in order.
+/// Visits the root (path "") and everything below it, parents first, in order; a wrapper, then what it holds.
 void walk(const ModulePtr& root,
           const std::function<void(const std::string& path, const ModulePtr& module)>& visit);
 /// Visits every parameter with its path ("norm.weight"); tied ones each at their own path.
@@ -23,7 +24,8 @@ void walk_parameters(const Module& root,
 
 /// The slot at a path. Throws naming the nearest path that exists.
 Slot& slot_at(Module& root, std::string_view path);
-/// The module at a path ("" is not one). Throws as above, or when the slot is empty.
+/// The module at a path ("" is not one), with all that is wrapped around it. Throws as above, or when the
+/// slot is empty.
 ModulePtr module_at(Module& root, std::string_view path);
 /// Puts a module of the same role at a path.
 void replace(Module& root, std::string_view path, ModulePtr module);

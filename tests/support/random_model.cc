@@ -6,8 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
-#include "formats/safetensors.h"
-#include "models/family.h"
+#include "models/save.h"
 #include "nn/tree.h"
 
 namespace martlet::testing {
@@ -18,33 +17,40 @@ Json small_llama_config() {
                      "config");
 }
 
+namespace {
+
+/// Norms near 1, everything else small.
+Tensor random_values(const std::string& path, const Shape& shape, uint64_t seed) {
+  const Philox random(seed, stream_of(path));
+  std::vector<float> values(static_cast<size_t>(shape.element_count()));
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<float>(random.normal(i) * 0.2 + (shape.rank() == 1 ? 1 : 0));
+  return Tensor::from(values, shape);
+}
+
+}  // namespace
+
+std::shared_ptr<nn::Model> random_model(const Json& config, uint64_t seed) {
+  auto model = models::family_named(config.at("model_type").string()).build(Fields(config, "config"));
+  nn::walk_parameters(*model, [&](const std::string& path, nn::Parameter& parameter) {
+    parameter.set(random_values(path, parameter.shape(), seed));
+  });
+  return model;
+}
+
+std::shared_ptr<nn::Model> random_llama(uint64_t seed) {
+  return random_model(small_llama_config(), seed);
+}
+
 ModelDirectory::ModelDirectory(const Json& config, uint64_t seed) {
   std::string name = (std::filesystem::temp_directory_path() / "martlet-model-XXXXXX").string();
   if (mkdtemp(name.data()) == nullptr) failed("cannot make {}", name);
   path_ = name;
-  write_config(config);
-  const models::Family& family = models::family_named(config.at("model_type").string());
-  const auto model = family.build(Fields(config, "config"));
-  std::vector<formats::OutgoingTensor> tensors;
-  nn::walk_parameters(*model, [&](const std::string& path, nn::Parameter& parameter) {
-    const Philox random(seed, stream_of(path));
-    std::vector<float> values(static_cast<size_t>(parameter.element_count()));
-    for (size_t i = 0; i < values.size(); ++i)
-      values[i] = static_cast<float>(random.normal(i) * 0.2 + (parameter.shape().rank() == 1 ? 1 : 0));
-    std::string layer;
-    std::string pattern = path;
-    if (path.starts_with("layers.")) {
-      layer = path.substr(7, path.find('.', 7) - 7);
-      pattern = "layers.{}" + path.substr(path.find('.', 7));
-    }
-    for (const models::WeightName& entry : family.weights) {
-      if (entry.path != pattern) continue;
-      std::string stored(entry.hugging_face);
-      if (const size_t at = stored.find("{}"); at != std::string::npos) stored.replace(at, 2, layer);
-      tensors.emplace_back(stored, Tensor::from(values, parameter.shape()));
-    }
-  });
-  formats::write_safetensors(path_ + "/model.safetensors", tensors);
+  models::OpenModel model;
+  model.tree = random_model(config, seed);
+  model.family = &models::family_named(config.at("model_type").string());
+  model.config = config;
+  models::save_model(model, path_);
 }
 
 ModelDirectory::~ModelDirectory() {

@@ -2,32 +2,33 @@
 
 #include "cli/chat_format.h"
 #include "cli/chat_loop.h"
+#include "cli/model_flags.h"
 #include "cli/options.h"
 #include "cli/sampling_options.h"
-#include "cli/store.h"
 #include "cli/verbs/verbs.h"
 
 namespace martlet::cli {
 
 int run_chat(std::span<const std::string> arguments) {
-  std::string model_name, render, system;
+  ModelFlags model_flags;
+  std::string render, system;
   SamplingFlags flags;
   flags.tokens = 1024;
   Options options("chat", "martlet chat smollm2 --system 'Answer in one sentence.'");
-  options.positional("MODEL", model_name, "a directory, a GGUF file or a store name")
-      .text("--system", "TEXT", system, "the system message")
+  model_flags.declare(options);
+  options.text("--system", "TEXT", system, "the system message")
       .text("--render", "FILE.json", render,
             "print the prompt text of {messages, tools} exactly, and nothing else");
   flags.declare(options);
   if (!options.parse(arguments)) return 0;
-  const std::string path = resolve_model(model_name);
+  const std::string path = model_flags.path();
   const text::ChatFormat format = load_chat_format(path);
   if (!render.empty()) {
     const std::string text = render_request(format, Json::parse_file(render), render);
     std::fwrite(text.data(), 1, text.size(), stdout);
     return 0;
   }
-  const infer::LanguageModel model = infer::LanguageModel::load(path);
+  const infer::LanguageModel model = infer::LanguageModel::load(path, model_flags.open_options());
   ChatSession session(model, format);
   session.set_system(system);
   infer::GenerationOptions generation = flags.generation();

@@ -1,8 +1,8 @@
 #include "base/error.h"
 #include "base/human.h"
 #include "base/json.h"
+#include "cli/model_flags.h"
 #include "cli/options.h"
-#include "cli/store.h"
 #include "cli/terminal.h"
 #include "cli/verbs/verbs.h"
 #include "models/open.h"
@@ -90,13 +90,13 @@ Json to_json(const nn::ModulePtr& root) {
 }  // namespace
 
 int run_inspect(std::span<const std::string> arguments) {
-  std::string model_name;
   bool json = false;
+  ModelFlags flags;
   Options options("inspect", "martlet inspect smollm2");
-  options.positional("MODEL", model_name, "a directory, a GGUF file or a name of the store")
-      .flag("--json", json, "one object for programs");
+  flags.declare(options);
+  options.flag("--json", json, "one object for programs");
   if (!options.parse(arguments)) return 0;
-  const models::OpenModel model = models::open_model(resolve_model(model_name));
+  const models::OpenModel model = models::open_model(flags.path(), flags.open_options());
   const nn::TreeSize size = nn::measure(*model.tree);
   if (json) {
     Json summary;

@@ -1,7 +1,7 @@
 #include "base/error.h"
 #include "cli/ids.h"
+#include "cli/model_flags.h"
 #include "cli/options.h"
-#include "cli/store.h"
 #include "cli/verbs/verbs.h"
 #include "formats/npy.h"
 #include "infer/generate.h"
@@ -10,16 +10,18 @@
 namespace martlet::cli {
 
 int run_logits(std::span<const std::string> arguments) {
-  std::string model_name, ids, out;
+  std::string ids, out;
+  ModelFlags flags;
   Options options("logits", "martlet logits smollm2 --ids 1,5,9 -o scores.npy");
-  options.positional("MODEL", model_name, "a directory, a GGUF file or a name of the store")
-      .text("--ids", "I,J,..", ids, "token ids with commas between")
+  flags.declare(options);
+  options.text("--ids", "I,J,..", ids, "token ids with commas between")
       .text("-o,--out", "F.npy", out, "where the scores go: float32 [ids, vocabulary]");
   if (!options.parse(arguments)) return 0;
   if (ids.empty() || out.empty()) fail(ErrorCode::kUsage, "logits needs --ids 1,5,9 and -o FILE.npy");
   const std::vector<int32_t> tokens = parse_ids(ids);
-  const models::OpenModel model = models::open_model(resolve_model(model_name));
+  const models::OpenModel model = models::open_model(flags.path(), flags.open_options());
   formats::write_npy(out, infer::all_logits(*model.tree, tokens));
+  show_rewrite_reports(model);
   return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "cli/terminal.h"
 #include "cli/verbs/verbs.h"
 #include "nn/tree.h"
+#include "plan/catalogue.h"
 
 namespace martlet::cli {
 namespace {
@@ -43,7 +44,7 @@ int run_quickstart(std::span<const std::string> arguments) {
   if (!options.parse(arguments)) return 0;
   if (!options.given("model")) bring(model_name);
   const std::string path = resolve_model(model_name);
-  const infer::LanguageModel model = infer::LanguageModel::load(path);
+  const infer::LanguageModel model = infer::LanguageModel::load(path, {plan::rewrites(), {}, {}});
   const nn::TreeSize size = nn::measure(model.tree());
   const nn::ModelShape& shape = model.tree().shape();
   fmt::print("{}: {} with {} layers of width {}, {} parameters in {}\n", styled(Style::kBold, model_name),

@@ -7,9 +7,9 @@
 #include "cli/chat_format.h"
 #include "cli/ids.h"
 #include "cli/lines.h"
+#include "cli/model_flags.h"
 #include "cli/options.h"
 #include "cli/sampling_options.h"
-#include "cli/store.h"
 #include "cli/verbs/verbs.h"
 #include "infer/language_model.h"
 
@@ -17,7 +17,7 @@ namespace martlet::cli {
 namespace {
 
 struct Request {
-  std::string model;
+  ModelFlags model;
   std::string prompt;
   std::string prompts_file;
   int64_t batch = 16;
@@ -99,8 +99,8 @@ void stream_text(const infer::LanguageModel& model, const std::vector<std::vecto
 int run_run(std::span<const std::string> arguments) {
   Request request;
   Options options("run", "martlet run smollm2 -p 'The capital of France is' -n 20");
-  options.positional("MODEL", request.model, "a directory, a GGUF file or a name of the store")
-      .text("-p,--prompt", "TEXT", request.prompt, "what to continue")
+  request.model.declare(options);
+  options.text("-p,--prompt", "TEXT", request.prompt, "what to continue")
       .text("--prompts", "F.jsonl", request.prompts_file, "prompts, one a line: prompt, messages or ids")
       .count("--batch", "N", request.batch, "prompts that run together", 1, 4096)
       .choice("--speculate", request.speculate, {"off"}, "guess tokens ahead")
@@ -110,17 +110,20 @@ int run_run(std::span<const std::string> arguments) {
   if (!options.parse(arguments)) return 0;
   if (request.prompt.empty() == request.prompts_file.empty())
     fail(ErrorCode::kUsage, "run needs one of -p TEXT and --prompts FILE.jsonl");
-  const infer::LanguageModel model = infer::LanguageModel::load(resolve_model(request.model));
+  const infer::LanguageModel model =
+      infer::LanguageModel::load(request.model.path(), request.model.open_options());
   const auto prompts = prompts_of(model, request);
   const infer::GenerationOptions generation = generation_of(model, request);
   if (!request.json) {
     stream_text(model, prompts, generation);
+    show_rewrite_reports(model.files());
     return 0;
   }
   const auto start = std::chrono::steady_clock::now();
   const std::vector<infer::Generated> results = infer::generate(model.tree(), prompts, generation);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   print_json(model, prompts, results, took.count());
+  show_rewrite_reports(model.files());
   return 0;
 }
 

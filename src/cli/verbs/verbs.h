@@ -7,12 +7,17 @@
 
 namespace martlet::cli {
 
+int run_apply(std::span<const std::string> arguments);
 int run_chat(std::span<const std::string> arguments);
+int run_explain(std::span<const std::string> arguments);
 int run_inspect(std::span<const std::string> arguments);
 int run_logits(std::span<const std::string> arguments);
 int run_models(std::span<const std::string> arguments);
+int run_probe(std::span<const std::string> arguments);
+int run_profile(std::span<const std::string> arguments);
 int run_pull(std::span<const std::string> arguments);
 int run_quickstart(std::span<const std::string> arguments);
+int run_rewrites(std::span<const std::string> arguments);
 int run_run(std::span<const std::string> arguments);
 int run_tensor(std::span<const std::string> arguments);
 int run_tokenize(std::span<const std::string> arguments);

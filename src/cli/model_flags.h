@@ -1,0 +1,35 @@
+#pragma once
+
+// The model that a verb works on, and the rewrites asked for on the command line.
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cli/options.h"
+#include "models/open.h"
+
+namespace martlet::cli {
+
+/// "low_rank", "rank=32", "cast", "to=bf16" as two requests. Throws kUsage for a word with '=' before the
+/// first name.
+std::vector<nn::RewriteRequest> rewrite_requests(std::span<const std::string> words);
+
+struct ModelFlags {
+  std::string model;                  ///< as it was given
+  std::vector<std::string> rewrites;  ///< each "NAME KEY=VALUE ..."
+  std::vector<std::string> skip;
+
+  /// MODEL, --rewrite and --skip-rewrite.
+  void declare(Options& options);
+  /// The path that the model's name means. Throws as resolve_model does.
+  std::string path() const;
+  models::OpenOptions open_options() const;
+};
+
+/// What the model's rewrites gathered while it ran, as tables on standard error; nothing when there is none.
+void show_rewrite_reports(const models::OpenModel& model);
+/// One report of a probe as a table.
+std::string probe_table(const Json& rows);
+
+}  // namespace martlet::cli

@@ -1,0 +1,34 @@
+#include "base/error.h"
+#include "cli/model_flags.h"
+#include "cli/options.h"
+#include "cli/store.h"
+#include "cli/verbs/verbs.h"
+#include "models/save.h"
+#include "plan/catalogue.h"
+
+namespace martlet::cli {
+
+int run_apply(std::span<const std::string> arguments) {
+  std::string model_name, out;
+  std::vector<std::string> words;
+  Options options(
+      "apply",
+      "martlet apply smollm2 low_rank pattern='layers.*.feed_forward.*' energy=0.95 cast to=bf16 -o small");
+  options.positional("MODEL", model_name, "a directory, a GGUF file or a name of the store")
+      .positionals("REWRITE [KEY=VALUE ..] ..", words, "rewrites in order (`martlet rewrites` lists them)")
+      .text("-o,--out", "DIR", out, "the model directory to write; it must not exist yet");
+  if (!options.parse(arguments)) return 0;
+  if (out.empty()) fail(ErrorCode::kUsage, "apply needs -o DIR");
+  models::OpenOptions open{plan::rewrites(), rewrite_requests(words), {}};
+  // A wrong name or argument is told before anything is read.
+  for (const nn::RewriteRequest& request : open.rewrites) {
+    const nn::Rewrite& rewrite = nn::rewrite_named(open.catalogue, request.name);
+    nn::Arguments(rewrite.arguments, request.arguments, rewrite.name);
+  }
+  const models::OpenModel model = models::open_model(resolve_model(model_name), open);
+  for (const nn::AppliedRewrite& applied : model.rewrites) fmt::print("{}\n", applied.to_string());
+  models::save_model(model, out);
+  return 0;
+}
+
+}  // namespace martlet::cli

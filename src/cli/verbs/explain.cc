@@ -1,0 +1,165 @@
+#include <chrono>
+
+#include "base/error.h"
+#include "base/human.h"
+#include "base/random.h"
+#include "cli/model_flags.h"
+#include "cli/options.h"
+#include "cli/table.h"
+#include "cli/verbs/verbs.h"
+#include "infer/generate.h"
+#include "nn/tree.h"
+#include "plan/catalogue.h"
+#include "plan/run_plan.h"
+
+namespace martlet::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// What a real run of the same size took.
+struct Measured {
+  std::array<MemoryUse, kOwnerCount> memory;
+  double prompt_seconds = 0;
+  double decode_tokens_per_s = 0;
+};
+
+Measured measure_run(nn::Model& tree, const plan::RunGoal& goal) {
+  const auto vocabulary = static_cast<uint64_t>(tree.shape().vocabulary_size);
+  std::vector<std::vector<int32_t>> prompts(static_cast<size_t>(goal.batch));
+  for (size_t i = 0; i < prompts.size(); ++i)
+    for (int64_t t = 0; t < goal.prompt_tokens; ++t)
+      prompts[i].push_back(static_cast<int32_t>(Philox(1, i).bits(static_cast<uint64_t>(t)) % vocabulary));
+  infer::GenerationOptions options;
+  options.max_new_tokens = goal.new_tokens;
+  options.batch = goal.batch;
+  reset_memory_peaks(Device::kCpu);
+  const Clock::time_point start = Clock::now();
+  Clock::time_point first = start, last = start;
+  int64_t tokens = 0;
+  infer::generate(tree, prompts, options, [&](size_t, int32_t) {
+    last = Clock::now();
+    // The first tokens of all sequences come with their prompts.
+    if (++tokens <= goal.batch) first = last;
+    return true;
+  });
+  Measured measured;
+  measured.memory = memory_use(Device::kCpu);
+  measured.prompt_seconds = std::chrono::duration<double>(first - start).count();
+  const double decoding = std::chrono::duration<double>(last - first).count();
+  if (tokens > goal.batch && decoding > 0)
+    measured.decode_tokens_per_s = static_cast<double>(tokens - goal.batch) / decoding;
+  return measured;
+}
+
+std::string bytes_text(int64_t bytes) {
+  return format_bytes(static_cast<uint64_t>(std::max<int64_t>(0, bytes)));
+}
+
+int64_t peak_of(const Measured& measured, Owner owner) {
+  return measured.memory[static_cast<size_t>(owner)].peak;
+}
+
+void print_plan(const models::OpenModel& model, const plan::RunGoal& goal, const plan::RunPlan& plan,
+                const std::optional<Measured>& measured) {
+  const plan::RunForecast& forecast = plan.forecast;
+  fmt::print("plan: run {}, {} prompt tokens, {} new tokens, batch {}\n", model.files.path,
+             goal.prompt_tokens, goal.new_tokens, goal.batch);
+  fmt::print("rewrites:\n");
+  if (model.rewrites.empty()) fmt::print("  none: the model runs as its files say\n");
+  for (const nn::AppliedRewrite& applied : model.rewrites)
+    fmt::print("  {}; output {}\n", applied.to_string(), nn::name_of(applied.rewrite->exactness));
+  fmt::print("left out:\n");
+  for (const plan::RejectedRewrite& rejected : plan.rejected)
+    fmt::print("  {}: {}\n", rejected.request.name, rejected.reason);
+  std::vector<std::vector<std::string>> rows{{"", "predicted"}};
+  if (measured) rows[0].push_back("measured");
+  const auto row = [&](std::string name, std::string predicted, const std::string& found) {
+    rows.push_back({std::move(name), std::move(predicted)});
+    if (measured) rows.back().push_back(found);
+  };
+  const Measured found = measured.value_or(Measured{});
+  // Mapped weights are no memory of the allocator's: what it holds comes on top of the file.
+  row("weights", bytes_text(forecast.weight_bytes), bytes_text(nn::measure(*model.tree).bytes));
+  row("keys and values", bytes_text(forecast.cache_bytes), bytes_text(peak_of(found, Owner::kCache)));
+  row("activations", bytes_text(forecast.activation_bytes), bytes_text(peak_of(found, Owner::kActivations)));
+  row("prompt", fmt::format("{:.3f} s", forecast.prompt_seconds),
+      fmt::format("{:.3f} s", found.prompt_seconds));
+  row("decoding", fmt::format("{:.1f} tokens/s", forecast.decode_tokens_per_s),
+      fmt::format("{:.1f} tokens/s", found.decode_tokens_per_s));
+  fmt::print("{}", table_text(rows));
+  if (goal.memory > 0)
+    fmt::print("memory: {} of {}: {}\n", bytes_text(forecast.total_bytes()), format_bytes(goal.memory),
+               plan.fits ? "fits" : "does not fit");
+}
+
+Json to_json(const plan::RunForecast& forecast) {
+  Json json;
+  json.set("weight_bytes", forecast.weight_bytes).set("cache_bytes", forecast.cache_bytes);
+  json.set("activation_bytes", forecast.activation_bytes).set("prompt_s", forecast.prompt_seconds);
+  return json.set("decode_tokens_per_s", forecast.decode_tokens_per_s);
+}
+
+void print_json(const models::OpenModel& model, const plan::RunPlan& plan,
+                const std::optional<Measured>& measured) {
+  Json applied{Json::Array{}};
+  for (const nn::AppliedRewrite& each : model.rewrites) {
+    Json row;
+    row.set("name", each.rewrite->name)
+        .set("arguments", each.arguments.values())
+        .set("skipped", each.skipped);
+    applied.push_back(row.set("exactness", nn::name_of(each.rewrite->exactness)));
+  }
+  Json rejected{Json::Array{}};
+  for (const plan::RejectedRewrite& each : plan.rejected) {
+    Json row;
+    rejected.push_back(row.set("name", each.request.name).set("reason", each.reason));
+  }
+  Json json;
+  json.set("rewrites", std::move(applied)).set("rejected", std::move(rejected));
+  json.set("predicted", to_json(plan.forecast)).set("fits", plan.fits);
+  if (measured) {
+    plan::RunForecast found{nn::measure(*model.tree).bytes, peak_of(*measured, Owner::kCache),
+                            peak_of(*measured, Owner::kActivations), measured->prompt_seconds,
+                            measured->decode_tokens_per_s};
+    json.set("measured", to_json(found));
+  }
+  fmt::print("{}\n", json.dump());
+}
+
+}  // namespace
+
+int run_explain(std::span<const std::string> arguments) {
+  std::string verb;
+  ModelFlags flags;
+  plan::RunGoal goal;
+  bool analyze = false, json = false;
+  Options options("explain", "martlet explain run smollm2 --analyze");
+  options.positional("VERB", verb, "what to explain: run");
+  flags.declare(options);
+  options.count("--prompt-tokens", "N", goal.prompt_tokens, "length of the prompt", 1, 1 << 24)
+      .count("-n,--tokens", "N", goal.new_tokens, "tokens to generate", 1, 1 << 24)
+      .count("--batch", "N", goal.batch, "sequences that run together", 1, 4096)
+      .size("--memory", "SIZE", goal.memory, "memory that it may take, such as 6G")
+      .flag("--analyze", analyze, "run it too, on random tokens, and put measured beside predicted")
+      .flag("--json", json, "one object for programs");
+  if (!options.parse(arguments)) return 0;
+  if (verb != "run") fail(ErrorCode::kUsage, "explain knows the verb run, not '{}'", verb);
+  const models::OpenModel model = models::open_model(flags.path(), flags.open_options());
+  const nn::ModelShape& shape = model.tree->shape();
+  if (!shape.generates) bad_input("{} has no head that predicts tokens: it cannot run", flags.model);
+  if (shape.max_positions > 0 && goal.prompt_tokens + goal.new_tokens > shape.max_positions)
+    bad_input("{} prompt tokens and {} new ones are more than the model's context of {}", goal.prompt_tokens,
+              goal.new_tokens, shape.max_positions);
+  const std::vector<std::string> types = plan::weight_types(*model.tree);
+  const plan::RunPlan plan = plan::plan_run(model.tree, goal, plan::measure_machine(types), plan::rewrites());
+  std::optional<Measured> measured;
+  if (analyze && plan.fits) measured = measure_run(*model.tree, goal);
+  if (json)
+    print_json(model, plan, measured);
+  else
+    print_plan(model, goal, plan, measured);
+  return plan.fits ? 0 : static_cast<int>(ErrorCode::kExhausted);
+}
+
+}  // namespace martlet::cli

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+#include "models/open.h"
+
+namespace martlet::models {
+
+/// Writes a model as a Hugging Face directory: config.json, the weights under Hugging Face's names
+/// (safetensors; packed ones as f32, modules that rewrites made as the plain ones that come nearest), the
+/// tokenizer's and other small files of the model it came from, and, where it was rewritten, martlet.toml and
+/// rewrites.safetensors. The directory appears whole or not at all. Throws BadInput when `directory` is there
+/// already and not empty.
+void save_model(const OpenModel& model, const std::string& directory);
+
+}  // namespace martlet::models

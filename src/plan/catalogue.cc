@@ -1,0 +1,18 @@
+#include "plan/catalogue.h"
+
+#include "compress/cast.h"
+#include "compress/low_rank.h"
+#include "nn/probe.h"
+
+namespace martlet::plan {
+namespace {
+
+constexpr const nn::Rewrite* kRewrites[] = {&compress::kCast, &compress::kLowRank, &nn::kProbe};
+
+}  // namespace
+
+nn::RewriteCatalogue rewrites() {
+  return kRewrites;
+}
+
+}  // namespace martlet::plan

@@ -1,0 +1,151 @@
+#include "plan/run_plan.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "base/human.h"
+#include "nn/layers.h"
+
+namespace martlet::plan {
+namespace {
+
+// Positions that one forward takes at most while prompts are read (infer/generate.cc).
+constexpr int64_t kForwardTokens = 512;
+// A cache starts with room for so many positions and doubles (infer/kv_cache.cc).
+constexpr int64_t kFirstPositions = 64;
+
+int64_t cache_positions(const RunGoal& goal) {
+  int64_t capacity = std::max(kFirstPositions, std::min(goal.prompt_tokens, kForwardTokens));
+  while (capacity < goal.prompt_tokens + goal.new_tokens) capacity *= 2;
+  return capacity;
+}
+
+struct AttentionSizes {
+  int64_t query = 0;      ///< heads * head_dim of all layers
+  int64_t key_value = 0;  ///< keys and values of one position in all layers
+  int64_t widest = 0;     ///< query, keys and values of one token in one layer
+};
+
+AttentionSizes attention_sizes(const nn::ModulePtr& tree) {
+  AttentionSizes sizes;
+  nn::walk(tree, [&](const std::string&, const nn::ModulePtr& module) {
+    const auto* attention = dynamic_cast<const nn::Attention*>(module.get());
+    if (attention == nullptr) return;
+    const nn::AttentionShape& shape = attention->shape();
+    sizes.query += shape.heads * shape.head_dim;
+    sizes.key_value += 2 * shape.key_value_heads * shape.head_dim;
+    sizes.widest = std::max(sizes.widest, (2 * shape.heads + 2 * shape.key_value_heads) * shape.head_dim);
+  });
+  return sizes;
+}
+
+/// Widest output of a linear layer inside the blocks.
+int64_t widest_inner(const nn::ModulePtr& tree) {
+  int64_t widest = 0;
+  nn::walk(tree, [&](const std::string& path, const nn::ModulePtr& module) {
+    const auto* linear = dynamic_cast<const nn::Linear*>(module.get());
+    if (linear != nullptr && path.starts_with("layers.")) widest = std::max(widest, linear->out_features());
+  });
+  return widest;
+}
+
+/// Seconds for all products with the matrices of linear layers: `one_row` once through them for one token,
+/// and `a_row` more for each token of many.
+struct ProductTimes {
+  double one_row = 0;
+  double a_row = 0;
+};
+
+ProductTimes product_times(const nn::ModulePtr& tree, const MachineProfile& machine) {
+  ProductTimes times;
+  nn::walk(tree, [&](const std::string& path, const nn::ModulePtr& module) {
+    if (dynamic_cast<const nn::Linear*>(module.get()) == nullptr) return;
+    for (const nn::Parameter* parameter : module->parameters()) {
+      if (parameter->shape().rank() != 2) continue;
+      const ProductSpeed* speed = machine.find(parameter->type_name());
+      if (speed == nullptr)
+        failed("the machine's speed with {} weights was not measured", parameter->type_name());
+      times.one_row += static_cast<double>(parameter->byte_count()) / speed->one_row_bytes_per_s;
+      // Only the last position of a prompt goes through the head.
+      if (path.starts_with("layers."))
+        times.a_row +=
+            2.0 * static_cast<double>(parameter->element_count()) / speed->many_rows_operations_per_s;
+    }
+  });
+  return times;
+}
+
+RunForecast forecast_run(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal,
+                         const MachineProfile& machine) {
+  const AttentionSizes attention = attention_sizes(tree);
+  const nn::ModelShape& shape = tree->shape();
+  const auto f32 = static_cast<int64_t>(sizeof(float));
+  RunForecast forecast;
+  forecast.weight_bytes = nn::measure(*tree).bytes;
+  forecast.cache_bytes = goal.batch * cache_positions(goal) * attention.key_value * f32;
+  const int64_t tokens = std::min(kForwardTokens, goal.batch * goal.prompt_tokens);
+  const int64_t inner = std::max(attention.widest, 2 * widest_inner(tree)) + 3 * shape.hidden_size;
+  forecast.activation_bytes = std::max(tokens * inner, goal.batch * 2 * shape.vocabulary_size) * f32;
+
+  const ProductTimes products = product_times(tree, machine);
+  const ProductSpeed* plain = machine.find("f32");
+  const auto prompt = static_cast<double>(goal.prompt_tokens);
+  const auto batch = static_cast<double>(goal.batch);
+  // Scores and their sums over values: two operations each for every earlier position.
+  const double scores = 2 * prompt * prompt * static_cast<double>(attention.query);
+  forecast.prompt_seconds = batch * (prompt * products.a_row + scores / plain->many_rows_operations_per_s);
+  const double middle = prompt + static_cast<double>(goal.new_tokens) / 2;
+  const double cache_read =
+      middle * static_cast<double>(attention.key_value * f32) / plain->one_row_bytes_per_s;
+  // Rows beyond the first cost what they compute, once that is more than reading the weights.
+  const double step = std::max(products.one_row, batch * products.a_row) + batch * cache_read;
+  forecast.decode_tokens_per_s = batch / step;
+  return forecast;
+}
+
+std::string reason_to_reject(const nn::Rewrite& rewrite, const std::optional<nn::Effect>& effect) {
+  if (!effect) return "what it saves depends on the weights' values, and its output is approximate";
+  if (effect->weight_bytes >= 0 && effect->operations_per_token >= 0)
+    return "it would save neither memory nor time here";
+  std::string text;
+  if (effect->weight_bytes < 0)
+    text =
+        fmt::format("would save {} of weights", format_bytes(static_cast<uint64_t>(-effect->weight_bytes)));
+  if (effect->operations_per_token < 0)
+    text += fmt::format("{}{} operations a token", text.empty() ? "would save " : " and ",
+                        format_count(-effect->operations_per_token));
+  if (rewrite.exactness == nn::Exactness::kExact) return text;
+  return fmt::format("{}, but its output is {}; ask for it with --rewrite {}", text,
+                     name_of(rewrite.exactness), rewrite.name);
+}
+
+}  // namespace
+
+std::vector<std::string> weight_types(const nn::Module& tree) {
+  std::set<std::string> types{"f32"};
+  nn::walk_parameters(tree, [&](const std::string&, nn::Parameter& parameter) {
+    if (parameter.shape().rank() == 2 && parameter.defined()) types.emplace(parameter.type_name());
+  });
+  return {types.begin(), types.end()};
+}
+
+RunPlan plan_run(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal, const MachineProfile& machine,
+                 nn::RewriteCatalogue catalogue) {
+  RunPlan plan;
+  plan.forecast = forecast_run(tree, goal, machine);
+  plan.fits = goal.memory == 0 || static_cast<uint64_t>(plan.forecast.total_bytes()) <= goal.memory;
+  for (const nn::Rewrite* rewrite : catalogue) {
+    const nn::Arguments arguments(rewrite->arguments, Json(Json::Object{}), rewrite->name);
+    RejectedRewrite rejected{{std::string(rewrite->name), arguments.values()}, {}};
+    try {
+      rejected.reason = reason_to_reject(*rewrite, rewrite->effect(tree, arguments));
+    } catch (const Error& error) {
+      rejected.reason = error.what();
+    }
+    plan.rejected.push_back(std::move(rejected));
+  }
+  return plan;
+}
+
+}  // namespace martlet::plan

@@ -1,0 +1,85 @@
+#include "plan/run_plan.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "infer/kv_cache.h"
+#include "plan/catalogue.h"
+#include "support/random_model.h"
+
+namespace martlet::plan {
+namespace {
+
+/// A machine of round numbers.
+MachineProfile machine() {
+  return {"test", 1, {{"f32", 1e9, 1e10}, {"bf16", 2e9, 2e10}}};
+}
+
+RunPlan plan_of(const std::shared_ptr<nn::Model>& model, const RunGoal& goal) {
+  return plan_run(model, goal, machine(), rewrites());
+}
+
+TEST(RunPlan, ForecastsTheCacheThatGenerationGrows) {
+  const auto model = martlet::testing::random_llama(2);
+  for (const RunGoal& goal : {RunGoal{5, 3}, RunGoal{60, 10}, RunGoal{200, 57}, RunGoal{700, 400}}) {
+    infer::GrowingKvCache cache(2);
+    for (int64_t done = 0; done < goal.prompt_tokens + goal.new_tokens;) {
+      const int64_t now = done < goal.prompt_tokens ? std::min<int64_t>(512, goal.prompt_tokens - done) : 1;
+      for (int64_t layer = 0; layer < 2; ++layer)
+        cache.append(layer, Tensor::zeros({now, 2, 8}, DType::kF32), Tensor::zeros({now, 2, 8}, DType::kF32));
+      done += now;
+    }
+    EXPECT_EQ(plan_of(model, goal).forecast.cache_bytes, cache.byte_count()) << goal.prompt_tokens;
+  }
+}
+
+TEST(RunPlan, DecodingReadsEveryLinearWeightOnce) {
+  const auto model = martlet::testing::random_llama(2);
+  const int64_t linear = 2 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 48) + 97 * 32;
+  const double cache = (10 + 1) * 2 * 2 * 16 * 4.0;
+  EXPECT_NEAR(plan_of(model, {10, 2}).forecast.decode_tokens_per_s, 1e9 / (4.0 * linear + cache), 1);
+}
+
+TEST(RunPlan, SaysWhyEachRewriteIsLeftOut) {
+  const RunPlan plan = plan_of(martlet::testing::random_llama(2), {});
+  std::vector<std::string> names;
+  for (const RejectedRewrite& rejected : plan.rejected) {
+    names.push_back(rejected.request.name);
+    EXPECT_FALSE(rejected.reason.empty());
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"cast", "low_rank", "probe"}));
+  EXPECT_NE(plan.rejected[0].reason.find("would save"), std::string::npos);
+  EXPECT_NE(plan.rejected[0].reason.find("approximate"), std::string::npos);
+  EXPECT_EQ(plan.rejected[2].reason, "it would save neither memory nor time here");
+}
+
+TEST(RunPlan, FitsWhenTheForecastIsWithinTheMemory) {
+  const auto model = martlet::testing::random_llama(2);
+  RunGoal goal{20, 20};
+  const auto needed = static_cast<uint64_t>(plan_of(model, goal).forecast.total_bytes());
+  goal.memory = needed;
+  EXPECT_TRUE(plan_of(model, goal).fits);
+  goal.memory = needed - 1;
+  EXPECT_FALSE(plan_of(model, goal).fits);
+}
+
+TEST(RunPlan, AsksForASpeedThatWasNotMeasured) {
+  MachineProfile without = machine();
+  without.products.erase(without.products.begin());
+  EXPECT_THROW(plan_run(martlet::testing::random_llama(2), {}, without, rewrites()), Error);
+}
+
+TEST(Machine, MeasuresEveryTypeItIsAskedFor) {
+  const std::vector<std::string> types{"f32", "q4_1"};
+  const MachineProfile profile = measure_machine(types);
+  ASSERT_EQ(profile.products.size(), 2u);
+  for (const std::string& type : types) {
+    ASSERT_NE(profile.find(type), nullptr);
+    EXPECT_GT(profile.find(type)->one_row_bytes_per_s, 1e6);
+    EXPECT_GT(profile.find(type)->many_rows_operations_per_s, 1e6);
+  }
+  EXPECT_EQ(profile.find("bf16"), nullptr);
+}
+
+}  // namespace
+}  // namespace martlet::plan
