@@ -9,10 +9,11 @@ namespace martlet::cli {
 
 text::ChatFormat load_chat_format(const std::string& path) {
   if (is_directory(path)) return text::ChatFormat::load(path);
-  const text::GgufVocabulary vocabulary = infer::vocabulary_of(formats::GgufFile(path));
+  const formats::GgufFile file(path);
+  const text::GgufVocabulary vocabulary = infer::vocabulary_of(file);
   const auto text_of = [&](std::optional<int64_t> id) -> std::string {
     if (!id || *id < 0 || *id >= static_cast<int64_t>(vocabulary.tokens.size())) return "";
-    return vocabulary.tokens[static_cast<size_t>(*id)];
+    return std::string(vocabulary.tokens[static_cast<size_t>(*id)]);
   };
   Json config;
   if (!vocabulary.chat_template.empty()) config.set("chat_template", vocabulary.chat_template);

@@ -13,10 +13,6 @@ namespace {
 constexpr std::string_view kTurnEnds[] = {"<|im_end|>",    "<|eot_id|>", "<end_of_turn>", "<|end|>",
                                           "<|endoftext|>", "</s>",       "<eos>"};
 
-std::vector<std::string> owned(const std::vector<std::string_view>& texts) {
-  return {texts.begin(), texts.end()};
-}
-
 std::optional<int64_t> optional_integer(const formats::GgufMetadata& metadata, std::string_view key) {
   return metadata.has(key) ? std::optional(metadata.integer(key)) : std::nullopt;
 }
@@ -52,15 +48,14 @@ text::GgufVocabulary vocabulary_of(const formats::GgufFile& file) {
   text::GgufVocabulary vocabulary;
   vocabulary.model = metadata.text("tokenizer.ggml.model");
   vocabulary.pre = metadata.text("tokenizer.ggml.pre", "");
-  vocabulary.tokens = owned(metadata.texts("tokenizer.ggml.tokens"));
+  vocabulary.tokens = metadata.texts("tokenizer.ggml.tokens");
   if (metadata.has("tokenizer.ggml.scores"))
     for (const double score : metadata.reals("tokenizer.ggml.scores"))
       vocabulary.scores.push_back(static_cast<float>(score));
   if (metadata.has("tokenizer.ggml.token_type"))
     for (const int64_t type : metadata.integers("tokenizer.ggml.token_type"))
       vocabulary.types.push_back(static_cast<int32_t>(type));
-  if (metadata.has("tokenizer.ggml.merges"))
-    vocabulary.merges = owned(metadata.texts("tokenizer.ggml.merges"));
+  if (metadata.has("tokenizer.ggml.merges")) vocabulary.merges = metadata.texts("tokenizer.ggml.merges");
   vocabulary.bos = optional_integer(metadata, "tokenizer.ggml.bos_token_id");
   vocabulary.eos = optional_integer(metadata, "tokenizer.ggml.eos_token_id");
   vocabulary.unk = optional_integer(metadata, "tokenizer.ggml.unknown_token_id");
@@ -92,7 +87,8 @@ const text::Tokenizer& LanguageModel::tokenizer() const {
 
 text::Tokenizer load_tokenizer(const std::string& path) {
   if (is_directory(path)) return text::Tokenizer::load(path);
-  return text::Tokenizer::from_gguf(vocabulary_of(formats::GgufFile(path)));
+  const formats::GgufFile file(path);
+  return text::Tokenizer::from_gguf(vocabulary_of(file));
 }
 
 }  // namespace martlet::infer

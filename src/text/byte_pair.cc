@@ -63,8 +63,13 @@ class BytePairModel : public Model {
 BytePairModel::BytePairModel(const Vocabulary& vocabulary, std::vector<MergeRule> merges,
                              BytePairOptions options)
     : vocabulary_(vocabulary), options_(std::move(options)), pairs_(merges.size()) {
+  constexpr size_t kAhead = 16;  // merges whose places in memory are called for
   merged_.reserve(merges.size());
-  for (const MergeRule& merge : merges) {
+  for (size_t i = 0; i < merges.size(); ++i) {
+    const size_t later = std::min(i + kAhead, merges.size() - 1);
+    pairs_.prefetch(merges[later].left, merges[later].right);
+    const MergeRule& merge = merges[i];
+    if (options_.first_merge_counts && pairs_.find(merge.left, merge.right) != PairTable::kNone) continue;
     pairs_.set(merge.left, merge.right, static_cast<uint32_t>(merged_.size()));
     merged_.push_back(merge.merged);
   }

@@ -100,6 +100,7 @@ struct BytePairOptions {
   bool byte_fallback = false;           ///< unknown characters become tokens <0x..> of their bytes
   bool whole_words = false;             ///< a piece that is a token stays whole, whatever the merges say
   bool bytes = false;                   ///< pieces are bytes, tokens are written in the byte-level alphabet
+  bool first_merge_counts = false;      ///< of equal ones, as GGUF has it; else the last
   std::string prefix;                   ///< of every character but the first
   std::string suffix;                   ///< of the last character
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <numeric>
 #include <utility>
 
@@ -42,13 +43,37 @@ class ScoreMergeModel : public Model {
   Joinable joinable_;
 };
 
+/// A number for each score; greater scores have lower ones, equal scores equal ones.
+uint32_t order_of(float score) {
+  const float positive_zero = score + 0.0F;  // the two zeros are equal
+  const auto bits = std::bit_cast<uint32_t>(positive_zero);
+  return (bits >> 31) == 0 ? 0x7FFFFFFF - bits : bits;
+}
+
+/// The places 0, 1, ... of `keys` in ascending order, in three passes over eleven bits each: a quarter of a
+/// million scores take a few milliseconds.
+std::vector<uint32_t> sorted_places(std::span<const uint32_t> keys) {
+  constexpr int kBits = 11;
+  std::vector<uint32_t> order(keys.size()), next(keys.size());
+  std::iota(order.begin(), order.end(), 0);
+  for (int shift = 0; shift < 32; shift += kBits) {
+    std::array<uint32_t, (1 << kBits) + 1> begins{};
+    const auto digit = [&](uint32_t place) { return keys[place] >> shift & ((1U << kBits) - 1); };
+    for (const uint32_t place : order) ++begins[digit(place) + 1];
+    for (size_t i = 1; i < begins.size(); ++i) begins[i] += begins[i - 1];
+    for (const uint32_t place : order) next[begins[digit(place)]++] = place;
+    order.swap(next);
+  }
+  return order;
+}
+
 ScoreMergeModel::ScoreMergeModel(const Vocabulary& vocabulary, std::span<const float> scores, int32_t unknown)
     : vocabulary_(vocabulary), rank_(scores.size()) {
-  std::vector<uint32_t> order(scores.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return scores[a] > scores[b]; });
+  std::vector<uint32_t> keys(scores.size());
+  std::transform(scores.begin(), scores.end(), keys.begin(), order_of);
+  const std::vector<uint32_t> order = sorted_places(keys);
   for (size_t i = 0; i < order.size(); ++i) {
-    if (i > 0 && scores[order[i]] != scores[order[i - 1]]) ++ranks_;
+    if (i > 0 && keys[order[i]] != keys[order[i - 1]]) ++ranks_;
     rank_[order[i]] = ranks_;
   }
   ++ranks_;

@@ -16,15 +16,16 @@ namespace martlet::text {
 
 struct TokenizerParts;
 
-/// A tokenizer as GGUF metadata gives it (`tokenizer.ggml.*`).
+/// A tokenizer as GGUF metadata gives it (`tokenizer.ggml.*`). Tokens and merges are views of the file, which
+/// must stay mapped until the tokenizer is made: a quarter of a million texts are not copied twice.
 struct GgufVocabulary {
   std::string model;  ///< "gpt2" or "llama"
   std::string pre;    ///< which expressions cut words, for "gpt2"
-  std::vector<std::string> tokens;
+  std::vector<std::string_view> tokens;
   std::vector<float> scores;  ///< one a token; for "llama"
   std::vector<int32_t>
       types;  ///< one a token (1 normal, 2 unknown, 3 control, 4 user defined, 6 byte), or empty
-  std::vector<std::string> merges;  ///< "left right"; for "gpt2"
+  std::vector<std::string_view> merges;  ///< "left right"; for "gpt2"
   std::optional<int64_t> bos, eos, unk, pad;
   std::optional<bool> add_bos, add_eos, add_space_prefix;
   std::string chat_template;

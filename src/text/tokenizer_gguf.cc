@@ -1,7 +1,9 @@
 // Reading a tokenizer from GGUF metadata, so that it gives the ids that llama.cpp gives.
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <deque>
 #include <utility>
 
 #include "base/error.h"
@@ -41,19 +43,19 @@ void check(const GgufVocabulary& vocabulary) {
 }
 
 void add_tokens(const GgufVocabulary& from, Vocabulary& to) {
-  size_t bytes = 0;
-  for (const std::string& token : from.tokens) bytes += token.size() + 16;
-  to.reserve(from.tokens.size(), bytes);
-  for (size_t i = 0; i < from.tokens.size(); ++i) {
-    const std::string& token = from.tokens[i];
-    if (!is_valid_utf8(token)) bad_input("tokenizer.ggml.tokens: token {} is not valid UTF-8", i);
-    if (to.add(token.empty() ? fmt::format("[EMPTY_{}]", i) : token, static_cast<int64_t>(i))) continue;
-    if (const int32_t other = to.find(token); other != Vocabulary::kNone) {
-      bad_input("tokenizer.ggml.tokens: \"{}\" is both token {} and token {}", token, other, i);
-    }
-    bad_input("tokenizer.ggml.tokens: there are {} tokens, which is more than any vocabulary has",
-              from.tokens.size());
+  std::vector<std::string_view> tokens = from.tokens;
+  std::deque<std::string> names;  // of tokens that are empty
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (!is_valid_utf8(tokens[i])) bad_input("tokenizer.ggml.tokens: token {} is not valid UTF-8", i);
+    if (tokens[i].empty()) tokens[i] = names.emplace_back(fmt::format("[EMPTY_{}]", i));
   }
+  const size_t added = to.add_all(tokens);
+  if (added == tokens.size()) return;
+  if (const int32_t other = to.find(tokens[added]); other != Vocabulary::kNone) {
+    bad_input("tokenizer.ggml.tokens: \"{}\" is both token {} and token {}", tokens[added], other, added);
+  }
+  bad_input("tokenizer.ggml.tokens: there are {} tokens, which is more than any vocabulary has",
+            tokens.size());
 }
 
 std::optional<int32_t> read_id(const std::optional<int64_t>& id, std::string_view key,
@@ -70,9 +72,9 @@ AddedTokens read_added(const GgufVocabulary& vocabulary) {
   std::vector<AddedToken> tokens;
   for (size_t i = 0; i < vocabulary.types.size(); ++i) {
     int32_t type = vocabulary.types[i];
-    for (const std::string_view end : kTurnEnds) {
-      if (vocabulary.tokens[i] == end && type != kUserDefinedType) type = kControlType;
-    }
+    if (type != kUserDefinedType && vocabulary.tokens[i].starts_with('<') &&
+        std::find(kTurnEnds.begin(), kTurnEnds.end(), vocabulary.tokens[i]) != kTurnEnds.end())
+      type = kControlType;
     if ((type != kUnknownType && type != kControlType && type != kUserDefinedType) ||
         vocabulary.tokens[i].empty())
       continue;
@@ -87,27 +89,41 @@ AddedTokens read_added(const GgufVocabulary& vocabulary) {
           MatchOrder::kLongestFirst};
 }
 
-std::vector<MergeRule> read_merges(const GgufVocabulary& from, const Vocabulary& vocabulary) {
-  std::vector<MergeRule> merges;
-  merges.reserve(from.merges.size());
-  PairTable known(from.merges.size());
+/// The two sides of each merge and what they make, one after the other; what they make is kept in `joined`.
+std::vector<std::string_view> merge_texts(const GgufVocabulary& from, std::string& joined) {
+  size_t bytes = 0;
+  for (const std::string_view merge : from.merges) bytes += merge.size();
+  joined.reserve(bytes);  // views of it must stay
+  std::vector<std::string_view> texts;
+  texts.reserve(from.merges.size() * 3);
   for (size_t i = 0; i < from.merges.size(); ++i) {
     const std::string_view merge = from.merges[i];
     const size_t space = merge.find(' ', 1);  // the left side may be a space itself
     if (merge.empty() || space == std::string_view::npos)
       bad_input("tokenizer.ggml.merges: merge {} is not two tokens with a space between", i);
-    const std::string_view left = merge.substr(0, space), right = merge.substr(space + 1);
-    const std::string whole = std::string(left) + std::string(right);
-    const MergeRule rule{vocabulary.find(left), vocabulary.find(right), vocabulary.find(whole)};
-    if (rule.left < 0 || rule.right < 0 || rule.merged < 0) {
-      bad_input("tokenizer.ggml.merges: merge {} names or makes \"{}\", which is not in the vocabulary", i,
-                rule.left < 0    ? left
-                : rule.right < 0 ? right
-                                 : std::string_view(whole));
+    texts.push_back(merge.substr(0, space));
+    texts.push_back(merge.substr(space + 1));
+    const size_t begin = joined.size();
+    joined.append(texts[texts.size() - 2]).append(texts.back());
+    texts.push_back(std::string_view(joined).substr(begin));
+  }
+  return texts;
+}
+
+std::vector<MergeRule> read_merges(const GgufVocabulary& from, const Vocabulary& vocabulary) {
+  std::string joined;
+  const std::vector<std::string_view> texts = merge_texts(from, joined);
+  std::vector<int32_t> ids(texts.size());
+  vocabulary.find_all(texts, ids);
+  std::vector<MergeRule> merges;
+  merges.reserve(from.merges.size());
+  for (size_t i = 0; i < ids.size(); i += 3) {
+    for (size_t side = i; side < i + 3; ++side) {
+      if (ids[side] < 0)
+        bad_input("tokenizer.ggml.merges: merge {} names or makes \"{}\", which is not in the vocabulary",
+                  i / 3, texts[side]);
     }
-    if (known.find(rule.left, rule.right) != PairTable::kNone) continue;  // the first of equal merges counts
-    known.set(rule.left, rule.right, 0);
-    merges.push_back(rule);
+    merges.push_back({ids[i], ids[i + 1], ids[i + 2]});
   }
   return merges;
 }
@@ -122,6 +138,7 @@ void read_byte_level(const GgufVocabulary& from, TokenizerParts& parts, bool& ad
   BytePairOptions options;
   options.bytes = true;
   options.whole_words = words.whole_words;
+  options.first_merge_counts = true;
   parts.model =
       make_byte_pair_model(parts.vocabulary, read_merges(from, parts.vocabulary), std::move(options));
   parts.decoders.push_back(make_byte_level_decoder());

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,9 +46,13 @@ class Vocabulary {
   bool add(std::string_view token, int64_t id);
   /// As add, but a token that is there already is found under the new id from now on.
   bool add_again(std::string_view token, int64_t id);
+  /// Adds tokens under the ids from size() on. Returns how many: the first one that cannot be added ends it.
+  size_t add_all(std::span<const std::string_view> tokens);
 
   /// The id of `token`, or kNone.
   int32_t find(std::string_view token) const;
+  /// As find for each of `tokens`, with one wait for memory for many.
+  void find_all(std::span<const std::string_view> tokens, std::span<int32_t> ids) const;
   /// Whether `id` has a token.
   bool has(int64_t id) const {
     return id >= 0 && id < size() && entries_[static_cast<size_t>(id)].begin != kAbsent;
@@ -69,13 +74,17 @@ class Vocabulary {
     uint32_t tag = 0;
     int32_t id = kNone;
   };
-  bool insert(std::string_view token, int64_t id, bool again);
+  // Tokens whose places in memory are called for together.
+  static constexpr size_t kBlock = 32;
+
+  bool insert(std::string_view token, uint64_t hash, int64_t id, bool again);
   void grow(size_t slots);
+  size_t home(uint64_t hash) const { return hash >> 32 & (slots_.size() - 1); }
   size_t slot_of(std::string_view token, uint64_t hash) const;
 
   std::string bytes_;
   std::vector<Entry> entries_;
-  std::vector<Slot> slots_;  // a power of two, at most half full
+  std::vector<Slot> slots_;  // a power of two, at most two thirds full
   int64_t count_ = 0;
 };
 
@@ -87,6 +96,8 @@ class PairTable {
   explicit PairTable(size_t pairs);
   /// Adds a pair, or gives a known pair a new rank.
   void set(int32_t left, int32_t right, uint32_t rank);
+  /// Calls for the memory that `find` and `set` of this pair will look at.
+  void prefetch(int32_t left, int32_t right) const { __builtin_prefetch(&slots_[home(left, right)]); }
   /// The rank of the pair, or kNone.
   uint32_t find(int32_t left, int32_t right) const {
     for (size_t at = home(left, right);; at = (at + 1) & mask_) {
