@@ -69,6 +69,8 @@ int64_t Fields::integer(std::string_view key, int64_t fallback) const {
 double Fields::real(std::string_view key) const {
   const Json& found = required(key);
   if (!found.is_number()) wrong_kind(key, "a number", found);
+  if (!std::isfinite(found.real()))
+    bad_input("{}{}: '{}' must be finite, got {}", source_, place(found), key, found.real());
   return found.real();
 }
 

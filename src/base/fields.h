@@ -21,7 +21,7 @@ class Fields {
   bool has(std::string_view key) const;
 
   // The value of `key`; without a fallback a missing key is an error. A null counts as missing. Wrong kinds
-  // are errors, but a whole real ("1e6", "4096.0") reads as an integer.
+  // are errors, as are infinities and NaN, but a whole real ("1e6", "4096.0") reads as an integer.
   int64_t integer(std::string_view key) const;
   int64_t integer(std::string_view key, int64_t fallback) const;
   double real(std::string_view key) const;

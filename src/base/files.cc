@@ -132,6 +132,18 @@ bool file_exists(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode);
 }
 
+bool name_exists(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0;
+}
+
+void require_regular_file(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) bad_input("{}: cannot be opened: {}", path, reason(errno));
+  if (S_ISDIR(status.st_mode)) bad_input("{}: this is a folder, a file was expected", path);
+  if (!S_ISREG(status.st_mode)) bad_input("{}: this is not a regular file", path);
+}
+
 bool is_directory(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);

@@ -32,6 +32,11 @@ class MappedFile {
 /// The whole file as text; throws BadInput naming the path.
 std::string read_file(const std::string& path);
 bool file_exists(const std::string& path);
+/// True for whatever has this name, a link that leads nowhere included.
+bool name_exists(const std::string& path);
+/// Throws BadInput, with the reason, unless this is a regular file or a link to one: neither a folder nor what
+/// may never end.
+void require_regular_file(const std::string& path);
 bool is_directory(const std::string& path);
 void make_directories(const std::string& path);
 

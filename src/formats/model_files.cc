@@ -43,10 +43,12 @@ std::string_view foreign_tool(const std::string& name) {
   return {};
 }
 
-/// Its path, or nothing when absent; a pointer of git-lfs in its place is refused.
+/// Its path, or nothing when absent; what cannot be read as a file is refused, and so is a pointer of
+/// git-lfs.
 std::string optional_file(const std::string& directory, std::string_view name) {
   std::string path = fmt::format("{}/{}", directory, name);
-  if (!file_exists(path)) return {};
+  if (!name_exists(path)) return {};
+  require_regular_file(path);
   const std::string start = first_bytes(path);
   try {
     refuse_lfs_pointer(std::as_bytes(std::span(start)));
@@ -119,7 +121,8 @@ ModelFiles directory_files(const std::string& path) {
 
 ModelFiles find_model_files(const std::string& path) {
   if (is_directory(path)) return directory_files(path);
-  if (!file_exists(path)) bad_input("{}: there is no such file or directory; {}", path, kSupported);
+  if (!name_exists(path)) bad_input("{}: there is no such file or directory; {}", path, kSupported);
+  require_regular_file(path);
   const std::string start = first_bytes(path);
   try {
     refuse_lfs_pointer(std::as_bytes(std::span(start)));

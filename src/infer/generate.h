@@ -14,9 +14,9 @@ namespace martlet::infer {
 
 struct GenerationOptions {
   int64_t max_new_tokens = 256;
-  SamplingOptions sampling;
-  std::vector<int32_t> stop_ids;  ///< generation ends before one of these; empty: never by a token
-  int64_t batch = 16;             ///< sequences that run together
+  SamplingOptions sampling = {};
+  std::vector<int32_t> stop_ids = {};  ///< generation ends before one of these; empty: never by a token
+  int64_t batch = 16;                  ///< sequences that run together
 };
 
 enum class Finish { kStop, kLength, kStopped };

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "models/config_keys.h"
 #include "nn/layers.h"
 #include "ops/binary.h"
 
@@ -78,13 +79,15 @@ std::shared_ptr<nn::Model> build(const Fields& config) {
   shape.layers = config.integer_within("num_hidden_layers", 1, 4096);
   shape.max_positions = config.integer_within("max_position_embeddings", 1, 1 << 27, 512);
   shape.generates = false;
+  if (config.boolean("is_decoder", false))
+    bad_input("{}: is_decoder is not supported; a bert model reads both ways", config.source());
   const int64_t heads = config.integer_within("num_attention_heads", 1, 1 << 20);
   if (shape.hidden_size % heads != 0)
     bad_input("{}: hidden_size {} is no multiple of num_attention_heads {}", config.source(),
               shape.hidden_size, heads);
   const int64_t head_dim = shape.hidden_size / heads;
   const int64_t inner = config.integer_within("intermediate_size", 1, 1 << 24);
-  const double epsilon = config.real("layer_norm_eps", 1e-12);
+  const double epsilon = norm_epsilon(config, "layer_norm_eps", 1e-12);
   const ops::Unary activation = nn::activation_named(config.text("hidden_act", "gelu"));
 
   const auto model =

@@ -1,6 +1,7 @@
 #include "models/config_keys.h"
 
 #include "base/error.h"
+#include "ops/cast.h"
 
 namespace martlet::models {
 namespace {
@@ -37,6 +38,54 @@ const Json* rope_table_of(const Fields& config, std::string_view layer_type) {
   return table;
 }
 
+/// An entry of `layer_types`.
+bool is_sliding(const Fields& config, const Json& type) {
+  if (type.string() == "sliding_attention") return true;
+  if (type.string() != "full_attention")
+    bad_input("{}: unknown layer type \"{}\" in layer_types; supported are full_attention, sliding_attention",
+              config.source(), type.string());
+  return false;
+}
+
+Json factors_of(const formats::GgufFile& file, std::string_view name) {
+  Json::Array factors;
+  for (const float factor : ops::cast(file.tensors().tensor(name), DType::kF32).to_vector<float>())
+    factors.emplace_back(static_cast<double>(factor));
+  return factors;
+}
+
+/// The scaling as Hugging Face writes it; null where there is none.
+Json rope_scaling_from_gguf(const formats::GgufFile& file, std::string_view architecture) {
+  const formats::GgufMetadata& metadata = file.metadata();
+  const auto key = [&](std::string_view name) {
+    return fmt::format("{}.rope.scaling.{}", architecture, name);
+  };
+  const std::string_view kind = metadata.text(key("type"), "none");
+  Json rope;
+  if (file.tensors().has("rope_freqs.weight")) {
+    // A divisor for every pair: what longrope calls its factors, with nothing done to the attention.
+    const Json factors = factors_of(file, "rope_freqs.weight");
+    rope.set("rope_type", "longrope");
+    rope.set("short_factor", factors);
+    rope.set("long_factor", factors);
+    rope.set("attention_factor", 1.0);
+    rope.set("factor", 1.0);
+    return rope;
+  }
+  if (kind == "none") return rope;
+  if (kind != "linear" && kind != "yarn" && kind != "longrope")
+    bad_input("unknown {} \"{}\"; supported are none, linear, yarn, longrope", key("type"), kind);
+  rope.set("rope_type", kind);
+  if (metadata.has(key("factor"))) rope.set("factor", metadata.real(key("factor")));
+  if (metadata.has(key("original_context_length")))
+    rope.set("original_max_position_embeddings", metadata.integer(key("original_context_length")));
+  if (kind != "longrope") return rope;
+  rope.set("short_factor", factors_of(file, "rope_factors_short.weight"));
+  rope.set("long_factor", factors_of(file, "rope_factors_long.weight"));
+  if (metadata.has(key("attn_factor"))) rope.set("attention_factor", metadata.real(key("attn_factor")));
+  return rope;
+}
+
 }  // namespace
 
 DecoderSizes decoder_sizes(const Fields& config) {
@@ -59,6 +108,13 @@ DecoderSizes decoder_sizes(const Fields& config) {
   attention.head_dim =
       config.integer_within("head_dim", 1, kMostWidth, attention.hidden_size / attention.heads);
   return sizes;
+}
+
+double norm_epsilon(const Fields& config, std::string_view key, double fallback) {
+  const double epsilon = config.real(key, fallback);
+  if (!(epsilon >= 0 && epsilon <= 1))
+    bad_input("{}: '{}' must be from 0 to 1, got {}", config.source(), key, epsilon);
+  return epsilon;
 }
 
 std::shared_ptr<const ops::RopeScaling> rope_scaling(const Fields& config, int64_t head_dim,
@@ -93,6 +149,12 @@ std::shared_ptr<const ops::RopeScaling> rope_scaling(const Fields& config, int64
   if (scaling->dimensions < 2 || scaling->dimensions > head_dim || scaling->dimensions % 2 != 0)
     bad_input("{}: rotary positions need an even number of a head's {} elements, got {}", config.source(),
               head_dim, scaling->dimensions);
+  try {
+    // What cannot rotate one position is told now, not at the first prompt.
+    ops::rope_frequencies(*scaling, 1);
+  } catch (Error& error) {
+    throw error.within(config.source());
+  }
   return scaling;
 }
 
@@ -103,9 +165,8 @@ std::vector<int64_t> layer_windows(const Fields& config, int64_t layers, int64_t
   if (types != nullptr && static_cast<int64_t>(types->array().size()) != layers)
     bad_input("{}: layer_types has {} entries for {} layers", config.source(), types->array().size(), layers);
   for (int64_t layer = 0; layer < layers; ++layer) {
-    const bool slides = types != nullptr
-                            ? types->array()[static_cast<size_t>(layer)].string() == "sliding_attention"
-                            : otherwise(config, layer);
+    const bool slides = types != nullptr ? is_sliding(config, types->array()[static_cast<size_t>(layer)])
+                                         : otherwise(config, layer);
     if (slides) windows[static_cast<size_t>(layer)] = window;
   }
   return windows;
@@ -127,6 +188,13 @@ Json decoder_config_from_gguf(const formats::GgufFile& file, std::string_view mo
   config.set("max_position_embeddings", metadata.integer(key("context_length"), 2048));
   if (metadata.has(key("attention.key_length")))
     config.set("head_dim", metadata.integer(key("attention.key_length")));
+  if (metadata.has(key("rope.dimension_count")) && heads > 0) {
+    const int64_t head_dim =
+        metadata.integer(key("attention.key_length"), config.at("hidden_size").integer() / heads);
+    if (const int64_t rotated = metadata.integer(key("rope.dimension_count")); rotated != head_dim)
+      bad_input("{} is {} of a head's {} elements; only whole heads are rotated from GGUF files",
+                key("rope.dimension_count"), rotated, head_dim);
+  }
   if (metadata.has(key("attention.layer_norm_rms_epsilon")))
     config.set("rms_norm_eps", metadata.real(key("attention.layer_norm_rms_epsilon")));
   if (metadata.has(key("attention.layer_norm_epsilon")))
@@ -136,30 +204,8 @@ Json decoder_config_from_gguf(const formats::GgufFile& file, std::string_view mo
   if (metadata.has(key("attention.sliding_window")))
     config.set("sliding_window", metadata.integer(key("attention.sliding_window")));
 
-  const std::string_view scaling = metadata.text(key("rope.scaling.type"), "none");
-  if (file.tensors().has("rope_freqs.weight")) {
-    // A divisor for every pair: what longrope calls its factors, with nothing done to the attention.
-    Json::Array factors;
-    for (const float factor : file.tensors().tensor("rope_freqs.weight").to_vector<float>())
-      factors.emplace_back(static_cast<double>(factor));
-    Json rope;
-    rope.set("rope_type", "longrope");
-    rope.set("short_factor", factors);
-    rope.set("long_factor", factors);
-    rope.set("attention_factor", 1.0);
-    rope.set("factor", 1.0);
-    config.set("rope_scaling", std::move(rope));
-  } else if (scaling == "linear" || scaling == "yarn") {
-    Json rope;
-    rope.set("rope_type", scaling);
-    rope.set("factor", metadata.real(key("rope.scaling.factor"), 1.0));
-    if (metadata.has(key("rope.scaling.original_context_length")))
-      rope.set("original_max_position_embeddings",
-               metadata.integer(key("rope.scaling.original_context_length")));
-    config.set("rope_scaling", std::move(rope));
-  } else if (scaling != "none") {
-    bad_input("unknown {} \"{}\"; supported are none, linear, yarn", key("rope.scaling.type"), scaling);
-  }
+  if (const Json rope = rope_scaling_from_gguf(file, architecture); !rope.is_null())
+    config.set("rope_scaling", rope);
   return config;
 }
 

@@ -21,6 +21,9 @@ struct DecoderSizes {
 };
 DecoderSizes decoder_sizes(const Fields& config);
 
+/// What is added to a variance before its root is taken: from 0 to 1.
+double norm_epsilon(const Fields& config, std::string_view key, double fallback);
+
 /// `rope_parameters` (or its entry `layer_type`), or else `rope_theta` and `rope_scaling`.
 std::shared_ptr<const ops::RopeScaling> rope_scaling(const Fields& config, int64_t head_dim,
                                                      int64_t max_positions, std::string_view layer_type = {});

@@ -29,10 +29,13 @@ std::shared_ptr<const ops::RopeScaling> local_rope(const Fields& config, int64_t
 }
 
 std::shared_ptr<nn::Model> build_text(const Fields& config) {
+  if (config.boolean("use_bidirectional_attention", false))
+    bad_input("{}: use_bidirectional_attention is not supported; only models that generate are",
+              config.source());
   const DecoderSizes sizes = decoder_sizes(config);
   const int64_t hidden_size = sizes.model.hidden_size;
   const int64_t head_dim = sizes.attention.head_dim;
-  const double epsilon = config.real("rms_norm_eps", 1e-6);
+  const double epsilon = norm_epsilon(config, "rms_norm_eps", 1e-6);
   const ops::Unary activation = nn::activation_named(config.text("hidden_activation", "gelu_pytorch_tanh"));
   const auto query_scalar =
       static_cast<float>(config.real("query_pre_attn_scalar", static_cast<double>(head_dim)));
@@ -78,9 +81,21 @@ std::shared_ptr<nn::Model> build_with_vision(const Fields& config) {
   return build_text(Fields(*text, config.source() + ": text_config"));
 }
 
+/// The file form has no key for the scale of scores. All sizes take the head's, but the one of 62 layers
+/// (27B), whose config says hidden_size / num_attention_heads.
+constexpr int64_t kLayersOf27B = 62;
+
 Json config_from_gguf(const formats::GgufFile& file) {
   Json config = decoder_config_from_gguf(file, "gemma3_text");
-  config.set("rope_local_base_freq", 10000.0);
+  const formats::GgufMetadata& metadata = file.metadata();
+  config.set("rope_local_base_freq", metadata.real("gemma3.rope.freq_base_swa", 10000.0));
+  if (config.at("num_hidden_layers").integer() == kLayersOf27B)
+    config.set("query_pre_attn_scalar",
+               config.at("hidden_size").real() / config.at("num_attention_heads").real());
+  if (metadata.has("gemma3.attn_logit_softcapping"))
+    config.set("attn_logit_softcapping", metadata.real("gemma3.attn_logit_softcapping"));
+  if (metadata.has("gemma3.final_logit_softcapping"))
+    config.set("final_logit_softcapping", metadata.real("gemma3.final_logit_softcapping"));
   return config;
 }
 

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "models/config_keys.h"
 #include "nn/decoder.h"
 
 namespace martlet::models {
@@ -21,7 +22,7 @@ std::shared_ptr<nn::Model> build(const Fields& config) {
     bad_input("{}: n_embd {} is no multiple of n_head {}", config.source(), shape.hidden_size, heads);
   const int64_t head_dim = shape.hidden_size / heads;
   const int64_t inner = config.integer_within("n_inner", 1, 1 << 24, 4 * shape.hidden_size);
-  const double epsilon = config.real("layer_norm_epsilon", 1e-5);
+  const double epsilon = norm_epsilon(config, "layer_norm_epsilon", 1e-5);
   const ops::Unary activation = nn::activation_named(config.text("activation_function", "gelu_new"));
   const bool scaled = config.boolean("scale_attn_weights", true);
   const bool scaled_by_layer = config.boolean("scale_attn_by_inverse_layer_idx", false);

@@ -36,7 +36,7 @@ std::shared_ptr<nn::Model> build_with(const Fields& config, const Variant& varia
   sizes.attention.qkv_bias = variant.qkv_bias;
   sizes.attention.output_bias = variant.output_bias;
   const bool mlp_bias = config.boolean("mlp_bias", false);
-  const double epsilon = config.real("rms_norm_eps", 1e-6);
+  const double epsilon = norm_epsilon(config, "rms_norm_eps", 1e-6);
   const ops::Unary activation = nn::activation_named(config.text("hidden_act", "silu"));
   const int64_t hidden_size = sizes.model.hidden_size;
   const int64_t head_dim = sizes.attention.head_dim;
@@ -125,19 +125,24 @@ std::shared_ptr<nn::Model> build_minicpm(const Fields& config) {
                .rotates = always});
 }
 
-Json gguf_llama(const formats::GgufFile& file) {
-  Json config = decoder_config_from_gguf(file, "llama");
+/// The file form has no keys for biases: they are there or not.
+Json gguf_with_biases(const formats::GgufFile& file, std::string_view model_type) {
+  Json config = decoder_config_from_gguf(file, model_type);
   config.set("attention_bias", file.tensors().has("blk.0.attn_q.bias"));
+  config.set("mlp_bias", file.tensors().has("blk.0.ffn_gate.bias"));
   return config;
+}
+Json gguf_llama(const formats::GgufFile& file) {
+  return gguf_with_biases(file, "llama");
 }
 Json gguf_qwen2(const formats::GgufFile& file) {
   return decoder_config_from_gguf(file, "qwen2");
 }
 Json gguf_qwen3(const formats::GgufFile& file) {
-  return decoder_config_from_gguf(file, "qwen3");
+  return gguf_with_biases(file, "qwen3");
 }
 Json gguf_smollm3(const formats::GgufFile& file) {
-  return decoder_config_from_gguf(file, "smollm3");
+  return gguf_with_biases(file, "smollm3");
 }
 
 Json gguf_minicpm(const formats::GgufFile& file) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "models/findings.h"
 #include "models/weight_names.h"
 #include "nn/layers.h"
 #include "nn/tree.h"
@@ -12,9 +13,6 @@
 
 namespace martlet::models {
 namespace {
-
-// An error lists this many names of each kind and counts the rest.
-constexpr size_t kMostListed = 6;
 
 Tensor third(const Tensor& tensor, int index) {
   const int64_t rows = tensor.dim(0) / 3;
@@ -54,7 +52,7 @@ class Loading {
       load_parameter(model, path, parameter, tied);
     });
     for (const std::string& name : source_.names())
-      if (!used_.contains(name) && !is_ignored(name)) extra_.push_back(name);
+      if (!used_.contains(name) && !is_ignored(name)) extra_.add(name);
     report();
   }
 
@@ -79,13 +77,13 @@ class Loading {
     used_.insert(name);
     if (tied) return;
     if (!source_.has(name)) {
-      missing_.push_back(name);
+      missing_.add(name);
       return;
     }
     try {
       set(model, path, parameter, name, gguf ? named.entry->gguf_form : named.entry->hugging_face_form);
     } catch (const Error& error) {
-      wrong_.push_back(fmt::format("{}: {}", name, error.what()));
+      wrong_.add(name, error.what());
     }
   }
 
@@ -130,19 +128,16 @@ class Loading {
                        [&](std::string_view pattern) { return nn::matches(pattern, name); });
   }
 
-  static void list(std::string& message, std::string_view what, const std::vector<std::string>& names) {
-    if (names.empty()) return;
-    message += fmt::format("{}{} {}: ", message.empty() ? "" : "; ", names.size(), what);
-    for (size_t i = 0; i < std::min(names.size(), kMostListed); ++i)
-      message += (i == 0 ? "" : ", ") + names[i];
-    if (names.size() > kMostListed) message += fmt::format(" and {} more", names.size() - kMostListed);
-  }
-
   void report() const {
     std::string message;
-    list(message, "missing", missing_);
-    list(message, "of the wrong shape", wrong_);
-    list(message, "that the model has no place for", extra_);
+    const auto tell = [&](const Findings& findings, std::string_view what) {
+      if (findings.count() == 0) return;
+      message += fmt::format("{}{} {}: {}", message.empty() ? "" : "; ", findings.count(), what,
+                             findings.to_string());
+    };
+    tell(missing_, "missing");
+    tell(wrong_, "of the wrong shape");
+    tell(extra_, "that the model has no place for");
     if (!message.empty()) bad_input("{}: the weights contradict the config: {}", source_.describe(), message);
   }
 
@@ -150,9 +145,9 @@ class Loading {
   FileForm form_;
   const formats::TensorSource& source_;
   std::set<std::string> used_;
-  std::vector<std::string> missing_;
-  std::vector<std::string> wrong_;
-  std::vector<std::string> extra_;
+  Findings missing_;
+  Findings wrong_;
+  Findings extra_;
 };
 
 }  // namespace

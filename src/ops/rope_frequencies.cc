@@ -141,8 +141,8 @@ void check_longrope(const RopeScaling& scaling) {
 void check(const RopeScaling& scaling) {
   if (scaling.dimensions < 2 || scaling.dimensions % 2 != 0)
     bad_input("rotary positions need an even number of dimensions, got {}", scaling.dimensions);
-  if (!(scaling.base > 0 && std::isfinite(scaling.base)))
-    bad_input("rope_theta must be above 0, got {}", scaling.base);
+  if (!(scaling.base > 0 && std::isfinite(static_cast<float>(scaling.base))))
+    bad_input("rope_theta must be above 0 and fit an f32, got {}", scaling.base);
   const bool ratio_serves = scaling.kind == Kind::kYarn || scaling.kind == Kind::kLongrope;
   const bool needs_factor = scaling.kind != Kind::kDefault && !(ratio_serves && scaling.factor == 0);
   if (needs_factor && !(scaling.factor > 0 && std::isfinite(scaling.factor)))

@@ -112,6 +112,18 @@ def finite_blocks(rng, kind, rows, columns) -> np.ndarray:
         blocks[bad] = rng.integers(0, 256, (int(bad.sum()), size), dtype=np.uint8)
 
 
+def lists_of_every_kind(rng) -> dict[str, tuple]:
+    kind = gguf.GGUFValueType
+    lists = {f"l.{name}{bits}": (kind[name.upper() + str(bits)], [int(x) for x in rng.integers(low, high, 9, dtype=dtype, endpoint=True)])
+             for bits in (8, 16, 32, 64) for name, dtype, low, high in
+             [("uint", f"u{bits // 8}", 0, 2**min(bits, 63) - 1), ("int", f"i{bits // 8}", -2**(bits - 1), 2**(bits - 1) - 1)]}
+    lists["l.float32"] = (kind.FLOAT32, [float(x) for x in rng.normal(size=5).astype(np.float32)])
+    lists["l.float64"] = (kind.FLOAT64, [float(x) for x in rng.normal(size=5)])
+    lists["l.bool"] = (kind.BOOL, [bool(x) for x in rng.integers(0, 2, 7)])
+    lists["l.text"] = (kind.STRING, [chr(x) * 3 for x in rng.integers(32, 50000, 7)])
+    return lists
+
+
 def write_gguf(path, rng, **options):
     writer = gguf.GGUFWriter(path, "llama", **options)
     tokens = [bytes(rng.integers(0, 256, rng.integers(0, 12), dtype=np.uint8)).decode("latin1") for _ in range(5000)]
@@ -121,6 +133,9 @@ def write_gguf(path, rng, **options):
               "a.tokens": (writer.add_array, tokens), "a.scores": (writer.add_array, [0.5, -1.25]), "a.types": (writer.add_array, [1, -2, 3]), "a.flags": (writer.add_array, [True, False])}
     for key, (add, value) in values.items():
         add(key, value)
+    lists = lists_of_every_kind(rng)
+    for key, (kind, value) in lists.items():
+        writer.add_key_value(key, value, gguf.GGUFValueType.ARRAY, kind)
     tensors = {}
     for name, dtype in (("f32", np.float32), ("f16", np.float16), ("i8", np.int8), ("i32", np.int32), ("i64", np.int64)):
         for shape in [(1,), (7,), (3, 5), (2, 3, 4)]:
@@ -135,7 +150,7 @@ def write_gguf(path, rng, **options):
     tensors["bf16"] = ("bf16", [4, 6], bf16.tobytes(), None)
     writer.add_tensor("bf16", bf16, raw_dtype=gguf.GGMLQuantizationType.BF16)
     writer.write_header_to_file(); writer.write_kv_data_to_file(); writer.write_tensors_to_file(); writer.close()
-    return {key: value for key, (_, value) in values.items()}, tensors
+    return {key: value for key, (_, value) in (values | lists).items()}, tensors
 
 
 def check_gguf(answer, metadata, tensors):
@@ -155,6 +170,11 @@ def check_gguf(answer, metadata, tensors):
 def test_what_the_gguf_package_writes_is_read(tmp_path, seed):
     metadata, tensors = write_gguf(tmp_path / "m.gguf", np.random.default_rng(seed))
     check_gguf(driver("read", tmp_path / "m.gguf", tmp_path), metadata, tensors)
+    # Version 2 has the same layout.
+    content = bytearray((tmp_path / "m.gguf").read_bytes())
+    content[4] = 2
+    (tmp_path / "second.gguf").write_bytes(content)
+    check_gguf(driver("read", tmp_path / "second.gguf", tmp_path), metadata, tensors)
 
 
 def test_split_files_of_the_gguf_package_are_read_together(tmp_path):
