@@ -138,7 +138,7 @@ void plain_softmax(benchmark::State& state) {
 }
 
 void add_rows(benchmark::State& state) {
-  const Tensor a = numbers(shape_of(state), dtype_of(state));
+  Tensor a = numbers(shape_of(state), dtype_of(state));
   const Tensor b = numbers(shape_of(state), dtype_of(state));
   for (auto _ : state) add_in_place(a, b);
   report(state, binary_cost(Binary::kAdd, a.shape(), b.shape(), a.dtype()));

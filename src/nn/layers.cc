@@ -70,7 +70,7 @@ GatedFeedForward::GatedFeedForward(int64_t hidden_size, int64_t intermediate_siz
       activation_(activation) {}
 
 Tensor GatedFeedForward::forward(const Tensor& x) {
-  const Tensor gate = gate_proj->forward(x);
+  Tensor gate = gate_proj->forward(x);
   ops::gated_in_place(activation_, gate, up_proj->forward(x));
   return down_proj->forward(gate);
 }
@@ -82,7 +82,7 @@ PlainFeedForward::PlainFeedForward(int64_t hidden_size, int64_t intermediate_siz
       activation_(activation) {}
 
 Tensor PlainFeedForward::forward(const Tensor& x) {
-  const Tensor inner = up_proj->forward(x);
+  Tensor inner = up_proj->forward(x);
   ops::unary_in_place({activation_}, inner);
   return down_proj->forward(inner);
 }

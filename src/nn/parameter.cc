@@ -1,5 +1,6 @@
 #include "nn/parameter.h"
 
+#include "autograd/leaf.h"
 #include "nn/module.h"
 
 namespace martlet::nn {
@@ -25,17 +26,60 @@ const Tensor& Parameter::tensor() const {
 void Parameter::set(const ops::Weight& weight) {
   if (weight.shape() != shape_)
     bad_input("parameter {} has shape {}, got {}", name_, shape_.to_string(), weight.shape().to_string());
+  if (!weight.is_packed()) return put(weight.dense());
+  if (requires_gradient())
+    failed("parameter {} requires a gradient, which a {} weight has not", name_, weight.type_name());
   value_->weight = weight;
 }
 
 void Parameter::set(const Tensor& tensor) {
   if (tensor.shape() != shape_)
     bad_input("parameter {} has shape {}, got {}", name_, shape_.to_string(), tensor.shape().to_string());
-  if (shape_.rank() == 2) {
-    value_->weight = ops::Weight(tensor);
-  } else {
-    value_->tensor = tensor;
+  put(tensor);
+}
+
+void Parameter::put(Tensor tensor) {
+  if (value_->leaf != nullptr) {
+    if (tensor.dtype() != value_->leaf->dtype() || tensor.device() != value_->leaf->device())
+      autograd::require_gradient(tensor);
+    else
+      tensor.set_node(value_->leaf);
+    value_->leaf = tensor.node();
   }
+  if (shape_.rank() == 2) {
+    value_->weight = ops::Weight(std::move(tensor));
+  } else {
+    value_->tensor = std::move(tensor);
+  }
+}
+
+void Parameter::require_gradient(bool required) {
+  if (required == requires_gradient()) return;
+  Tensor value = tensor().detach();
+  if (required) autograd::require_gradient(value);
+  value_->leaf = value.node();
+  put(std::move(value));
+}
+
+bool Parameter::requires_gradient() const {
+  return value_->leaf != nullptr;
+}
+
+const Tensor& Parameter::leaf_value() const {
+  if (!requires_gradient()) failed("parameter {} requires no gradient", name_);
+  return tensor();
+}
+
+const Tensor& Parameter::gradient() const {
+  return autograd::gradient_of(leaf_value());
+}
+
+void Parameter::clear_gradient() {
+  autograd::clear_gradient(leaf_value());
+}
+
+void Parameter::on_gradient(std::function<void(Tensor& gradient)> hook) {
+  autograd::on_gradient(leaf_value(), std::move(hook));
 }
 
 void Parameter::tie(const Parameter& other) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -31,6 +32,18 @@ class Parameter {
   void set(const ops::Weight& weight);
   void set(const Tensor& tensor);
 
+  /// Whether a gradient is recorded for what is computed from it, which is so of no parameter at first.
+  /// Throws when there is no value yet, or it is packed. A value that is set later takes the old one's place
+  /// on the tape, hooks and gradient included.
+  void require_gradient(bool required = true);
+  bool requires_gradient() const;
+  /// The sum of the gradients so far (see autograd/leaf.h); undefined when there is none. Both throw unless
+  /// it requires one.
+  const Tensor& gradient() const;
+  void clear_gradient();
+  /// See autograd/leaf.h.
+  void on_gradient(std::function<void(Tensor& gradient)> hook);
+
   /// From here on this parameter is the other one (equal shapes).
   void tie(const Parameter& other);
   /// Equal for tied parameters, different otherwise.
@@ -44,9 +57,13 @@ class Parameter {
 
  private:
   struct Value {
-    ops::Weight weight;  // when the shape has two dimensions
-    Tensor tensor;       // otherwise
+    ops::Weight weight;                    // when the shape has two dimensions
+    Tensor tensor;                         // otherwise
+    std::shared_ptr<autograd::Node> leaf;  // when it requires a gradient
   };
+
+  const Tensor& leaf_value() const;
+  void put(Tensor tensor);
 
   std::string name_;
   Shape shape_;

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "ops/binary.h"
 #include "ops/check.h"
+#include "ops/cpu/gradient_kernels.h"
 #include "ops/cpu/row_access.h"
 #include "ops/cpu/walk.h"
 #include "ops/reference.h"
@@ -75,6 +78,75 @@ constexpr Kernel<GateProblem> kKernels[] = {
     {"reference", Device::kReference, nullptr, run_reference},
 };
 
+struct GateGradientProblem {
+  Unary activation;
+  Tensor gate;
+  Tensor up;
+  Tensor dy;
+  Tensor dgate;
+  Tensor dup;
+};
+
+void run_gradient_reference(const GateGradientProblem& problem) {
+  const Elements gate(problem.gate);
+  const Elements up(problem.up);
+  const Elements dy(problem.dy);
+  Elements dgate(problem.dgate);
+  Elements dup(problem.dup);
+  for (int64_t i = 0; i < dy.count(); ++i) {
+    dgate.set(i, dy[i] * up[i] * slope_of({problem.activation}, gate[i]));
+    dup.set(i, dy[i] * value_of({problem.activation}, gate[i]));
+  }
+}
+
+void run_gradient_cpu(const GateGradientProblem& problem) {
+  const cpu::RowKernels& rows = cpu::row_kernels();
+  const cpu::GradientKernels& kernels = cpu::gradient_kernels();
+  const DType dtype = problem.gate.dtype();
+  const int64_t bytes = size_of(dtype);
+  const std::byte* from_gate = problem.gate.host_bytes();
+  const std::byte* from_up = problem.up.host_bytes();
+  const std::byte* from_dy = problem.dy.host_bytes();
+  std::byte* to_gate = problem.dgate.mutable_host_bytes();
+  std::byte* to_up = problem.dup.mutable_host_bytes();
+  // Both results are dense, so that one of them tells where the other's elements are.
+  const cpu::Walk walk(problem.dy.shape(), {&problem.dgate, &problem.gate, &problem.up, &problem.dy});
+  walk.parallel([&](const cpu::Walk::Offsets& offsets, int64_t count) {
+    alignas(64) float buffers[5][cpu::kPiece];
+    const auto read = [&](const std::byte* from, size_t operand, float* buffer) {
+      return cpu::read_floats(rows, dtype, from + offsets[operand] * bytes,
+                              walk.stride(static_cast<int>(operand)), count, buffer);
+    };
+    const float* gate = read(from_gate, 1, buffers[0]);
+    const float* up = read(from_up, 2, buffers[1]);
+    const float* dy = read(from_dy, 3, buffers[2]);
+    std::byte* gate_target = to_gate + offsets[0] * bytes;
+    std::byte* up_target = to_up + offsets[0] * bytes;
+    float* dgate = cpu::place_for(dtype, gate_target, walk.stride(0), buffers[3]);
+    float* dup = cpu::place_for(dtype, up_target, walk.stride(0), buffers[4]);
+    kernels.gate(problem.activation, gate, up, dy, dgate, dup, count);
+    cpu::write_floats(rows, dgate, count, dtype, gate_target, walk.stride(0));
+    cpu::write_floats(rows, dup, count, dtype, up_target, walk.stride(0));
+  });
+}
+
+constexpr Kernel<GateGradientProblem> kGradientKernels[] = {
+    {"rows", Device::kCpu, nullptr, run_gradient_cpu},
+    {"reference", Device::kReference, nullptr, run_gradient_reference},
+};
+
+void record(Unary activation, const Tensor& gate, const Tensor& up, Tensor& y) {
+  autograd::record(
+      y, "gated", {&gate, &up},
+      [activation, gate = gate.detach(), up = up.detach()](const Tensor& dy, autograd::Gradients& inputs) {
+        const auto empty = [&] { return Tensor::empty(dy.shape(), dy.dtype(), dy.device()); };
+        const GateGradientProblem problem{activation, gate, up, dy, empty(), empty()};
+        choose<GateGradientProblem>("gated", kGradientKernels, dy.device(), problem).run(problem);
+        inputs.add(0, problem.dgate);
+        inputs.add(1, problem.dup);
+      });
+}
+
 void check(Unary activation, const Tensor& gate, const Tensor& up) {
   const bool plain = std::any_of(std::begin(kNames), std::end(kNames),
                                  [&](const Name& known) { return known.function == activation; });
@@ -107,6 +179,7 @@ Tensor gated(Unary activation, const Tensor& gate, const Tensor& up) {
   check(activation, gate, up);
   Tensor y = Tensor::empty(gate.shape(), gate.dtype(), gate.device());
   run({activation, gate, up, y});
+  if (autograd::needed(gate, up)) record(activation, gate, up, y);
   return y;
 }
 
@@ -118,9 +191,13 @@ Tensor gated(Unary activation, const Tensor& gate_and_up) {
   return gated(activation, gate_and_up.slice(-1, 0, half), gate_and_up.slice(-1, half, 2 * half));
 }
 
-void gated_in_place(Unary activation, const Tensor& gate, const Tensor& up) {
+void gated_in_place(Unary activation, Tensor& gate, const Tensor& up) {
   check(activation, gate, up);
   if (gate.is_read_only()) failed("gated in place cannot write {}: it is read-only", gate.to_string());
+  if (!autograd::may_overwrite(gate) || autograd::needed(gate, up)) {
+    gate = gated(activation, gate, up);
+    return;
+  }
   run({activation, gate, up.shares_storage_with(gate) ? up.clone() : up, gate});
 }
 

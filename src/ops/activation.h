@@ -19,8 +19,9 @@ std::string activation_names();
 Tensor gated(Unary activation, const Tensor& gate, const Tensor& up);
 /// The same of one tensor [..., 2n] with the gate in its first half: result [..., n].
 Tensor gated(Unary activation, const Tensor& gate_and_up);
-/// gate = activation(gate) * up.
-void gated_in_place(Unary activation, const Tensor& gate, const Tensor& up);
+/// gate = activation(gate) * up: over its elements, or as a new tensor where somebody may need the old ones
+/// for a gradient.
+void gated_in_place(Unary activation, Tensor& gate, const Tensor& up);
 Cost gated_cost(Unary activation, const Shape& gate, DType dtype);
 
 inline Tensor swiglu(const Tensor& gate, const Tensor& up) {

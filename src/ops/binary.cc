@@ -3,10 +3,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autograd/arithmetic.h"
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "ops/check.h"
 #include "ops/cpu/row_access.h"
 #include "ops/cpu/walk.h"
 #include "ops/reference.h"
+#include "ops/unary.h"
+#include "ops/where.h"
 
 namespace martlet::ops {
 namespace {
@@ -148,8 +153,8 @@ constexpr Kernel<BinaryProblem> kKernels[] = {
 };
 
 void run(Binary function, const Tensor& a, const Tensor& b, const Tensor& y) {
-  const BinaryProblem problem{function, a.shape() == y.shape() ? a : a.expand(y.shape()),
-                              b.shape() == y.shape() ? b : b.expand(y.shape()), y};
+  const BinaryProblem problem{function, a.shape() == y.shape() ? a : a.detach().expand(y.shape()),
+                              b.shape() == y.shape() ? b : b.detach().expand(y.shape()), y};
   choose<BinaryProblem>(name_of(function), kKernels, y.device(), problem).run(problem);
 }
 
@@ -165,6 +170,75 @@ void check(Binary function, const Tensor& a, const Tensor& b) {
   }
   require_one_dtype(definition.name, {&a, &b});
   require_one_device(definition.name, {&a, &b});
+}
+
+bool saves_operands(Binary function) {
+  return function != Binary::kAdd && function != Binary::kSubtract;
+}
+
+/// The share of dy that goes to a (or, turned round, to b) where the better one of two passes: half of it
+/// where they are equal.
+Tensor share_of_better(Binary function, const Tensor& a, const Tensor& b, const Tensor& dy) {
+  const Binary better = function == Binary::kMaximum ? Binary::kGreater : Binary::kLess;
+  const Tensor none = Tensor::zeros({}, dy.dtype(), dy.device());
+  return where(binary(better, a, b), dy, where(equal(a, b), scale(dy, 0.5f), none));
+}
+
+/// a^b log a, and 0 where a is 0: there a^b is 0, or has no slope in b.
+Tensor slope_of_exponent(const Tensor& a, const Tensor& b) {
+  const Tensor none = Tensor::zeros({}, a.dtype(), a.device());
+  return where(equal(a, none), none, multiply(power(a, b), log(a)));
+}
+
+Tensor gradient_of_a(Binary function, const Tensor& a, const Tensor& b, const Tensor& dy) {
+  switch (function) {
+    case Binary::kMultiply:
+      return multiply(dy, b);
+    case Binary::kDivide:
+      return divide(dy, b);
+    case Binary::kPower:
+      return multiply(dy, multiply(b, power(a, unary({Unary::kShift, -1}, b))));
+    default:
+      return share_of_better(function, a, b, dy);
+  }
+}
+
+Tensor gradient_of_b(Binary function, const Tensor& a, const Tensor& b, const Tensor& dy) {
+  switch (function) {
+    case Binary::kMultiply:
+      return multiply(dy, a);
+    case Binary::kDivide:
+      return negate(divide(multiply(dy, divide(a, b)), b));
+    case Binary::kPower:
+      return multiply(dy, slope_of_exponent(a, b));
+    default:
+      return share_of_better(function, b, a, dy);
+  }
+}
+
+void record(Binary function, const Tensor& a, const Tensor& b, Tensor& y) {
+  const Shape shape_a = a.shape();
+  const Shape shape_b = b.shape();
+  if (!saves_operands(function)) {
+    const bool minus = function == Binary::kSubtract;
+    autograd::record(y, name_of(function), {&a, &b}, [=](const Tensor& dy, autograd::Gradients& inputs) {
+      if (inputs.needs(0)) inputs.add(0, autograd::sum_to_shape(dy, shape_a));
+      if (!inputs.needs(1)) return;
+      const Tensor db = autograd::sum_to_shape(dy, shape_b);
+      inputs.add(1, minus ? negate(db) : db);
+    });
+    return;
+  }
+  // A product needs of each only what the other's gradient takes.
+  const bool product = function == Binary::kMultiply;
+  const Tensor kept_a = product && b.node() == nullptr ? Tensor() : a.detach();
+  const Tensor kept_b = product && a.node() == nullptr ? Tensor() : b.detach();
+  autograd::record(y, name_of(function), {&a, &b}, [=](const Tensor& dy, autograd::Gradients& inputs) {
+    if (inputs.needs(0))
+      inputs.add(0, autograd::sum_to_shape(gradient_of_a(function, kept_a, kept_b, dy), shape_a));
+    if (inputs.needs(1))
+      inputs.add(1, autograd::sum_to_shape(gradient_of_b(function, kept_a, kept_b, dy), shape_b));
+  });
 }
 
 Shape result_shape(Binary function, const Tensor& a, const Tensor& b) {
@@ -187,18 +261,25 @@ Tensor binary(Binary function, const Tensor& a, const Tensor& b) {
   Tensor y = Tensor::empty(result_shape(function, a, b), is_comparison(function) ? DType::kBool : a.dtype(),
                            a.device());
   run(function, a, b, y);
+  if (!is_comparison(function) && autograd::needed(a, b)) record(function, a, b, y);
   return y;
 }
 
-void binary_in_place(Binary function, const Tensor& a, const Tensor& b) {
+void binary_in_place(Binary function, Tensor& a, const Tensor& b) {
   check(function, a, b);
   const std::string_view name = name_of(function);
   if (is_comparison(function)) failed("{} gives bool and cannot overwrite {}", name, a.to_string());
   if (a.is_read_only()) failed("{} in place cannot write {}: it is read-only", name, a.to_string());
   if (result_shape(function, a, b) != a.shape())
     failed("{} in place takes b that broadcasts to {}, got {}", name, a.to_string(), b.to_string());
+  const bool recorded = autograd::needed(a, b);
+  if (!autograd::may_overwrite(a) || (recorded && saves_operands(function))) {
+    a = binary(function, a, b);
+    return;
+  }
   // Another view of the same elements may be read after it was overwritten.
-  run(function, a, b.shares_storage_with(a) ? b.clone() : b, a);
+  run(function, a, b.shares_storage_with(a) ? b.detach().clone() : b, a);
+  if (recorded) record(function, a, b, a);
 }
 
 Cost binary_cost(Binary function, const Shape& a, const Shape& b, DType dtype) {
@@ -209,3 +290,7 @@ Cost binary_cost(Binary function, const Shape& a, const Shape& b, DType dtype) {
 }
 
 }  // namespace martlet::ops
+
+void martlet::autograd::add_to_gradient(const Tensor& sum, const Tensor& term) {
+  ops::run(ops::Binary::kAdd, sum, term, sum);
+}

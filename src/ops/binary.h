@@ -13,8 +13,9 @@ namespace martlet::ops {
 /// take floating dtypes only). Result: dense, of that dtype; of bool for comparisons, which also take bool.
 /// Minimum and maximum give NaN where either is.
 Tensor binary(Binary function, const Tensor& a, const Tensor& b);
-/// a = f(a, b), b broadcast to a's shape; not for comparisons.
-void binary_in_place(Binary function, const Tensor& a, const Tensor& b);
+/// a = f(a, b), b broadcast to a's shape; not for comparisons. Over a's elements, or as a new tensor where
+/// somebody may need the old ones for a gradient.
+void binary_in_place(Binary function, Tensor& a, const Tensor& b);
 Cost binary_cost(Binary function, const Shape& a, const Shape& b, DType dtype);
 /// "add".
 std::string_view name_of(Binary function);
@@ -22,7 +23,7 @@ std::string_view name_of(Binary function);
 inline Tensor add(const Tensor& a, const Tensor& b) {
   return binary(Binary::kAdd, a, b);
 }
-inline void add_in_place(const Tensor& a, const Tensor& b) {
+inline void add_in_place(Tensor& a, const Tensor& b) {
   binary_in_place(Binary::kAdd, a, b);
 }
 inline Tensor subtract(const Tensor& a, const Tensor& b) {
@@ -31,7 +32,7 @@ inline Tensor subtract(const Tensor& a, const Tensor& b) {
 inline Tensor multiply(const Tensor& a, const Tensor& b) {
   return binary(Binary::kMultiply, a, b);
 }
-inline void multiply_in_place(const Tensor& a, const Tensor& b) {
+inline void multiply_in_place(Tensor& a, const Tensor& b) {
   binary_in_place(Binary::kMultiply, a, b);
 }
 inline Tensor divide(const Tensor& a, const Tensor& b) {

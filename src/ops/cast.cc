@@ -1,5 +1,7 @@
 #include "ops/cast.h"
 
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "ops/check.h"
 #include "ops/cpu/row_access.h"
 #include "ops/cpu/walk.h"
@@ -76,9 +78,14 @@ constexpr Kernel<CastProblem> kKernels[] = {
 Tensor cast(const Tensor& x, DType dtype) {
   if (!x.defined()) failed("cast takes a tensor x, got nothing");
   if (x.dtype() == dtype) return x;
-  const CastProblem problem{x, Tensor::empty(x.shape(), dtype, x.device())};
+  Tensor y = Tensor::empty(x.shape(), dtype, x.device());
+  const CastProblem problem{x, y};
   choose<CastProblem>("cast", kKernels, x.device(), problem).run(problem);
-  return problem.y;
+  if (is_floating(dtype) && autograd::needed(x))
+    autograd::record(y, "cast", {&x}, [from = x.dtype()](const Tensor& dy, autograd::Gradients& inputs) {
+      inputs.add(0, cast(dy, from));
+    });
+  return y;
 }
 
 Cost cast_cost(const Shape& x, DType from, DType to) {

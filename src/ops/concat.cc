@@ -1,8 +1,22 @@
 #include "ops/concat.h"
 
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "ops/check.h"
 
 namespace martlet::ops {
+namespace {
+
+void record(std::span<const Tensor> parts, int dim, Tensor& result) {
+  std::vector<int64_t> sizes;
+  for (const Tensor& part : parts) sizes.push_back(part.dim(dim));
+  autograd::record(result, "concat", parts, [=](const Tensor& gradient, autograd::Gradients& inputs) {
+    const std::vector<Tensor> gradients = split(gradient, sizes, dim);
+    for (size_t i = 0; i < gradients.size(); ++i) inputs.add(i, gradients[i]);
+  });
+}
+
+}  // namespace
 
 // Both are views and copies, which every device's memory knows by itself: no kernel is needed.
 
@@ -28,6 +42,7 @@ Tensor concat(std::span<const Tensor> parts, int dim) {
     result.slice(along, begin, end).copy_elements(part);
     begin = end;
   }
+  if (autograd::needed(parts)) record(parts, along, result);
   return result;
 }
 

@@ -4,9 +4,13 @@
 #include <cmath>
 #include <vector>
 
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "base/thread_pool.h"
+#include "ops/cast.h"
 #include "ops/check.h"
 #include "ops/cpu/row_access.h"
+#include "ops/gather.h"
 #include "ops/indices.h"
 #include "ops/reference.h"
 
@@ -19,11 +23,13 @@ struct CrossEntropyProblem {
   Tensor logits;  ///< [..., classes]
   std::vector<int64_t> targets;
   LossReduction reduction;
-  Tensor loss;  ///< f32, contiguous
+  Tensor loss;                      ///< f32, contiguous
+  std::vector<double>& row_losses;  ///< of all rows, before they are reduced
 };
 
 /// The elements of the result.
-std::vector<double> reduced(const CrossEntropyProblem& problem, std::vector<double> losses) {
+std::vector<double> reduced(const CrossEntropyProblem& problem) {
+  const std::vector<double>& losses = problem.row_losses;
   if (problem.reduction == LossReduction::kNone) return losses;
   double sum = 0;
   int64_t counted = 0;
@@ -37,7 +43,7 @@ std::vector<double> reduced(const CrossEntropyProblem& problem, std::vector<doub
 void run_reference(const CrossEntropyProblem& problem) {
   const Elements logits(problem.logits);
   const int64_t classes = problem.logits.dim(-1);
-  std::vector<double> losses;
+  std::vector<double>& losses = problem.row_losses;
   for (const int64_t target : problem.targets) {
     const int64_t row = static_cast<int64_t>(losses.size()) * classes;
     losses.push_back(0);
@@ -48,7 +54,7 @@ void run_reference(const CrossEntropyProblem& problem) {
     for (int64_t k = 0; k < classes; ++k) sum += std::exp(logits[row + k] - most);
     losses.back() = std::log(sum) + most - logits[row + target];
   }
-  const std::vector<double> values = reduced(problem, losses);
+  const std::vector<double> values = reduced(problem);
   Elements loss(problem.loss);
   for (int64_t i = 0; i < loss.count(); ++i) loss.set(i, values[static_cast<size_t>(i)]);
 }
@@ -79,7 +85,8 @@ void run_cpu(const CrossEntropyProblem& problem) {
   const cpu::RowKernels& kernels = cpu::row_kernels();
   const cpu::Rows rows(problem.logits);
   const std::byte* from = problem.logits.host_bytes();
-  std::vector<double> losses(problem.targets.size());
+  std::vector<double>& losses = problem.row_losses;
+  losses.resize(problem.targets.size());
   parallel_for(rows.count(), cpu::row_grain(rows.length()), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t target = problem.targets[static_cast<size_t>(row)];
@@ -88,7 +95,7 @@ void run_cpu(const CrossEntropyProblem& problem) {
                                                      rows.stride(), rows.length(), target);
     }
   });
-  const std::vector<double> values = reduced(problem, std::move(losses));
+  const std::vector<double> values = reduced(problem);
   float* loss = problem.loss.mutable_data<float>();
   for (const double value : values) *loss++ = static_cast<float>(value);
 }
@@ -96,6 +103,111 @@ void run_cpu(const CrossEntropyProblem& problem) {
 constexpr Kernel<CrossEntropyProblem> kKernels[] = {
     {"rows", Device::kCpu, nullptr, run_cpu},
     {"reference", Device::kReference, nullptr, run_reference},
+};
+
+/// What the gradient of a row of logits is made of: probabilities exp(logit - log_sum) minus 1 at the target,
+/// all times the loss's own gradient.
+struct GradientProblem {
+  Tensor logits;
+  const std::vector<int64_t>& targets;
+  std::vector<double> log_sums;
+  std::vector<double> factors;
+  Tensor dlogits;  ///< may be logits
+};
+
+void run_gradient_reference(const GradientProblem& problem) {
+  const Elements logits(problem.logits);
+  Elements dlogits(problem.dlogits);
+  const int64_t classes = problem.logits.dim(-1);
+  for (size_t row = 0; row < problem.targets.size(); ++row)
+    for (int64_t k = 0; k < classes; ++k) {
+      const int64_t at = static_cast<int64_t>(row) * classes + k;
+      const double probability = std::exp(logits[at] - problem.log_sums[row]);
+      const bool counts = problem.targets[row] != kIgnored;
+      dlogits.set(at,
+                  counts ? (probability - (k == problem.targets[row] ? 1 : 0)) * problem.factors[row] : 0);
+    }
+}
+
+/// A row in blocks, each read before its place is written, so that the gradient may overwrite the logits.
+void gradient_of_row(const cpu::RowKernels& kernels, const GradientProblem& problem, int64_t row,
+                     const std::byte* from, int64_t stride, std::byte* to, int64_t to_stride) {
+  alignas(64) float buffer[cpu::kSumBlock];
+  const DType dtype = problem.logits.dtype();
+  const int64_t classes = problem.logits.dim(-1);
+  const size_t at = static_cast<size_t>(row);
+  const int64_t target = problem.targets[at];
+  const auto factor = static_cast<float>(problem.factors[at]);
+  for (int64_t begin = 0; begin < classes; begin += cpu::kSumBlock) {
+    const int64_t count = std::min(cpu::kSumBlock, classes - begin);
+    std::byte* place = to + begin * to_stride * size_of(dtype);
+    float* result = cpu::place_for(dtype, place, to_stride, buffer);
+    if (target == kIgnored) {
+      std::fill_n(result, count, 0.0f);
+    } else {
+      const float* values =
+          cpu::read_floats(kernels, dtype, from + begin * stride * size_of(dtype), stride, count, buffer);
+      kernels.exponentials(values, static_cast<float>(problem.log_sums[at]), result, count);
+      if (target >= begin && target < begin + count) result[target - begin] -= 1.0f;
+      kernels.unary({Unary::kScale, factor}, result, result, count);
+    }
+    cpu::write_floats(kernels, result, count, dtype, place, to_stride);
+  }
+}
+
+void run_gradient_cpu(const GradientProblem& problem) {
+  const cpu::RowKernels& kernels = cpu::row_kernels();
+  const cpu::Rows from(problem.logits);
+  const cpu::Rows to(problem.dlogits);
+  const std::byte* logits = problem.logits.host_bytes();
+  std::byte* dlogits = problem.dlogits.mutable_host_bytes();
+  parallel_for(from.count(), cpu::row_grain(from.length()), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      gradient_of_row(kernels, problem, row, logits + from.offset(row), from.stride(),
+                      dlogits + to.offset(row), to.stride());
+  });
+}
+
+constexpr Kernel<GradientProblem> kGradientKernels[] = {
+    {"rows", Device::kCpu, nullptr, run_gradient_cpu},
+    {"reference", Device::kReference, nullptr, run_gradient_reference},
+};
+
+/// log(sum(exp(logits))) of each row: its loss and the target's logit together.
+std::vector<double> log_sums(const Tensor& logits, const std::vector<int64_t>& targets,
+                             std::vector<double> losses) {
+  std::vector<int64_t> indices = targets;
+  for (int64_t& index : indices) index = std::max<int64_t>(index, 0);
+  Shape shape = logits.shape();
+  shape[logits.rank() - 1] = 1;
+  const Tensor index = Tensor::from(indices, shape, logits.device());
+  const std::vector<float> chosen = cast(gather(logits.detach(), -1, index), DType::kF32).to_vector<float>();
+  for (size_t row = 0; row < losses.size(); ++row) losses[row] += static_cast<double>(chosen[row]);
+  return losses;
+}
+
+/// What the backward keeps: the logits, which it overwrites with their gradient where nobody else holds them.
+struct Saved {
+  Tensor logits;
+  std::vector<int64_t> targets;
+  std::vector<double> log_sums;
+  LossReduction reduction;
+
+  Tensor gradient(const Tensor& dloss) {
+    const std::vector<float> given = dloss.to_vector<float>();
+    std::vector<double> factors(targets.size());
+    double counted = 0;
+    for (const int64_t target : targets) counted += target == kIgnored ? 0 : 1;
+    const double share = reduction == LossReduction::kMean ? 1 / counted : 1;
+    for (size_t row = 0; row < factors.size(); ++row)
+      factors[row] = share * static_cast<double>(given[reduction == LossReduction::kNone ? row : 0]);
+    const bool alone = logits.owns_storage_alone() && !logits.is_read_only();
+    const Tensor dlogits = alone ? logits : Tensor::empty(logits.shape(), logits.dtype(), logits.device());
+    const GradientProblem problem{logits, targets, std::move(log_sums), std::move(factors), dlogits};
+    choose<GradientProblem>("cross_entropy", kGradientKernels, logits.device(), problem).run(problem);
+    logits = {};
+    return dlogits;
+  }
 };
 
 }  // namespace
@@ -116,11 +228,18 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, LossReduction 
              indices[i], i, logits.dim(-1), ignore_index);
     }
   }
-  const CrossEntropyProblem problem{
-      logits, std::move(indices), reduction,
-      Tensor::empty(reduction == LossReduction::kNone ? rows : Shape{}, DType::kF32, logits.device())};
+  Tensor loss =
+      Tensor::empty(reduction == LossReduction::kNone ? rows : Shape{}, DType::kF32, logits.device());
+  std::vector<double> losses;
+  const CrossEntropyProblem problem{logits, std::move(indices), reduction, loss, losses};
   choose<CrossEntropyProblem>("cross_entropy", kKernels, logits.device(), problem).run(problem);
-  return problem.loss;
+  if (!autograd::needed(logits)) return loss;
+  Saved saved{logits.detach(), problem.targets, log_sums(logits, problem.targets, losses), reduction};
+  autograd::record(loss, "cross_entropy", {&logits},
+                   [saved = std::move(saved)](const Tensor& dloss, autograd::Gradients& inputs) mutable {
+                     inputs.add(0, saved.gradient(dloss));
+                   });
+  return loss;
 }
 
 Cost cross_entropy_cost(const Shape& logits, DType dtype) {

@@ -1,11 +1,15 @@
 #include "ops/cumulative_sum.h"
 
 #include <algorithm>
+#include <vector>
 
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "base/thread_pool.h"
 #include "ops/check.h"
 #include "ops/cpu/row_access.h"
 #include "ops/cpu/walk.h"
+#include "ops/gather.h"
 #include "ops/reference.h"
 
 namespace martlet::ops {
@@ -78,15 +82,29 @@ constexpr Kernel<CumulativeSumProblem> kKernels[] = {
     {"reference", Device::kReference, nullptr, run_reference},
 };
 
+Tensor reversed(const Tensor& x, int dim) {
+  std::vector<int64_t> order(static_cast<size_t>(x.dim(dim)));
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(order.size() - 1 - i);
+  return index_select(x, dim, Tensor::from(order, {x.dim(dim)}, x.device()));
+}
+
+/// dx[i] = dy[i] + dy[i + 1] + ...: the sums from the other end.
+void record(const Tensor& x, int dim, Tensor& y) {
+  autograd::record(y, "cumulative_sum", {&x}, [dim](const Tensor& dy, autograd::Gradients& inputs) {
+    inputs.add(0, reversed(cumulative_sum(reversed(dy, dim), dim), dim));
+  });
+}
+
 }  // namespace
 
 Tensor cumulative_sum(const Tensor& x, int dim) {
   const int along = require_dimension("cumulative_sum", x, dim);
   if (!is_floating(x.dtype())) require_integers("cumulative_sum", "x", x);
   Tensor y = Tensor::empty(x.shape(), is_floating(x.dtype()) ? x.dtype() : DType::kI64, x.device());
-  const CumulativeSumProblem problem{x.transpose(along, -1), y.transpose(along, -1)};
+  const CumulativeSumProblem problem{x.detach().transpose(along, -1), y.transpose(along, -1)};
   if (x.element_count() > 0)
     choose<CumulativeSumProblem>("cumulative_sum", kKernels, x.device(), problem).run(problem);
+  if (autograd::needed(x)) record(x, along, y);
   return y;
 }
 

@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <vector>
 
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "base/thread_pool.h"
+#include "ops/cast.h"
 #include "ops/cpu/linear_kernels.h"
 #include "ops/reference.h"
+#include "ops/scatter.h"
 
 namespace martlet::ops {
 namespace {
@@ -53,6 +57,15 @@ constexpr Kernel<EmbeddingProblem> kKernels[] = {
     {"reference", Device::kReference, nullptr, run_reference},
 };
 
+void record(std::span<const int32_t> ids, const Tensor& table, Tensor& out) {
+  const Tensor index = Tensor::from(ids, {static_cast<int64_t>(ids.size())}, table.device());
+  autograd::record(out, "embedding", {&table},
+                   [index, dtype = table.dtype()](const Tensor& gradient, autograd::Gradients& inputs) {
+                     inputs.add_into(
+                         0, [&](Tensor& sum) { index_add_in_place(sum, 0, index, cast(gradient, dtype)); });
+                   });
+}
+
 }  // namespace
 
 Tensor embedding(std::span<const int32_t> ids, const Weight& table, DType dtype) {
@@ -62,10 +75,10 @@ Tensor embedding(std::span<const int32_t> ids, const Weight& table, DType dtype)
   for (size_t i = 0; i < ids.size(); ++i)
     if (ids[i] < 0 || ids[i] >= table.rows())
       failed("embedding of {} rows has no row {} (id number {})", table.rows(), ids[i], i);
-  const Tensor out =
-      Tensor::empty({static_cast<int64_t>(ids.size()), table.columns()}, dtype, table.device());
+  Tensor out = Tensor::empty({static_cast<int64_t>(ids.size()), table.columns()}, dtype, table.device());
   const EmbeddingProblem problem{ids, table, out};
   choose<EmbeddingProblem>("embedding", kKernels, table.device(), problem).run(problem);
+  if (autograd::needed(table.storage())) record(ids, table.storage(), out);
   return out;
 }
 

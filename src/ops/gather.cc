@@ -4,11 +4,14 @@
 #include <span>
 #include <vector>
 
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "base/thread_pool.h"
 #include "ops/check.h"
 #include "ops/cpu/walk.h"
 #include "ops/indices.h"
 #include "ops/reference.h"
+#include "ops/scatter.h"
 
 namespace martlet::ops {
 namespace {
@@ -80,7 +83,7 @@ Tensor gather(const Tensor& x, int dim, const Tensor& index) {
   if (!index.defined() || index.rank() != x.rank())
     failed("gather takes an index of {} dimensions, got {}", x.rank(), index.to_string());
   require_one_device("gather", {&x, &index});
-  Tensor source = x;
+  Tensor source = x.detach();
   for (int d = 0; d < x.rank(); ++d) {
     if (d == along) continue;
     if (index.shape()[d] > x.shape()[d])
@@ -92,8 +95,11 @@ Tensor gather(const Tensor& x, int dim, const Tensor& index) {
   // The indexed dimension goes first, in the indices too.
   const std::vector<int64_t> indices = checked_indices("gather", index.transpose(0, along), x.shape()[along]);
   const GatherProblem problem{source.transpose(0, along), y.transpose(0, along), indices, false};
-  if (y.element_count() == 0) return y;
-  choose<GatherProblem>("gather", kKernels, x.device(), problem).run(problem);
+  if (y.element_count() > 0) choose<GatherProblem>("gather", kKernels, x.device(), problem).run(problem);
+  if (autograd::needed(x))
+    autograd::record(y, "gather", {&x}, [along, index](const Tensor& dy, autograd::Gradients& inputs) {
+      inputs.add_into(0, [&](Tensor& sum) { scatter_add_in_place(sum, along, index, dy); });
+    });
   return y;
 }
 
@@ -106,9 +112,13 @@ Tensor index_select(const Tensor& x, int dim, const Tensor& index) {
   shape[along] = index.dim(0);
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
   const std::vector<int64_t> indices = checked_indices("index_select", index, x.shape()[along]);
-  const GatherProblem problem{x.transpose(0, along), y.transpose(0, along), indices, true};
-  if (y.element_count() == 0) return y;
-  choose<GatherProblem>("index_select", kKernels, x.device(), problem).run(problem);
+  const GatherProblem problem{x.detach().transpose(0, along), y.transpose(0, along), indices, true};
+  if (y.element_count() > 0)
+    choose<GatherProblem>("index_select", kKernels, x.device(), problem).run(problem);
+  if (autograd::needed(x))
+    autograd::record(y, "index_select", {&x}, [along, index](const Tensor& dy, autograd::Gradients& inputs) {
+      inputs.add_into(0, [&](Tensor& sum) { index_add_in_place(sum, along, index, dy); });
+    });
   return y;
 }
 

@@ -3,9 +3,12 @@
 #include <cmath>
 #include <vector>
 
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "base/thread_pool.h"
 #include "ops/check.h"
 #include "ops/cpu/row_access.h"
+#include "ops/norm_backward.h"
 #include "ops/reference.h"
 
 namespace martlet::ops {
@@ -82,6 +85,20 @@ constexpr Kernel<LayerNormProblem> kKernels[] = {
     {"reference", Device::kReference, nullptr, run_reference},
 };
 
+void record(const LayerNormProblem& problem, Tensor& y) {
+  NormBackward norm{problem.x.detach(), problem.weight.detach(), 0, problem.eps, true};
+  if (problem.bias.defined()) norm.bias_dtype = problem.bias.dtype();
+  autograd::record(y, "layer_norm", {&problem.x, &problem.weight, &problem.bias},
+                   [norm](const Tensor& dy, autograd::Gradients& inputs) {
+                     const NormGradients gradients = norm_gradients(
+                         norm, dy,
+                         {.x = inputs.needs(0), .weight = inputs.needs(1), .bias = inputs.needs(2)});
+                     inputs.add(0, gradients.x);
+                     inputs.add(1, gradients.weight);
+                     inputs.add(2, gradients.bias);
+                   });
+}
+
 }  // namespace
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps) {
@@ -97,6 +114,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, flo
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   const LayerNormProblem problem{x, weight, bias, eps, y};
   choose<LayerNormProblem>("layer_norm", kKernels, x.device(), problem).run(problem);
+  if (autograd::needed(x, weight, bias)) record(problem, y);
   return y;
 }
 

@@ -1,6 +1,8 @@
 #include "ops/linear.h"
 
+#include "autograd/record.h"
 #include "ops/cpu/linear_kernels.h"
+#include "ops/linear_backward.h"
 #include "ops/reference.h"
 
 namespace martlet::ops {
@@ -62,9 +64,10 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias) {
   int64_t tokens = 1;
   for (int dim = 0; dim + 1 < x.rank(); ++dim) tokens *= x.dim(dim);
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
-  const LinearProblem problem{x.contiguous().reshape({tokens, weight.columns()}), weight,
+  const LinearProblem problem{x.detach().contiguous().reshape({tokens, weight.columns()}), weight,
                               bias.defined() ? bias.contiguous() : bias, y.reshape({tokens, weight.rows()})};
   choose<LinearProblem>("linear", kKernels, x.device(), problem).run(problem);
+  if (autograd::needed(x, weight.storage(), bias)) record_linear(y, x, weight, bias);
   return y;
 }
 

@@ -5,11 +5,18 @@
 #include <cmath>
 #include <vector>
 
+#include "autograd/arithmetic.h"
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "base/thread_pool.h"
+#include "ops/binary.h"
+#include "ops/cast.h"
 #include "ops/check.h"
 #include "ops/cpu/row_access.h"
 #include "ops/cpu/walk.h"
 #include "ops/reference.h"
+#include "ops/unary.h"
+#include "ops/where.h"
 
 namespace martlet::ops {
 namespace {
@@ -197,6 +204,27 @@ constexpr Kernel<ReduceProblem> kKernels[] = {
     {"reference", Device::kReference, nullptr, run_reference},
 };
 
+/// `kept` is the shape of the result as it would be with `keep`.
+void record(Reduction reduction, const Tensor& x, Tensor& y, const Shape& kept, int64_t reduced) {
+  const Shape shape = x.shape();
+  if (reduction == Reduction::kSum || reduction == Reduction::kMean) {
+    const float share = reduction == Reduction::kSum ? 1.0f : 1.0f / static_cast<float>(reduced);
+    autograd::record(y, name_of(reduction), {&x}, [=](const Tensor& dy, autograd::Gradients& inputs) {
+      const Tensor each = share == 1.0f ? dy.contiguous() : scale(dy, share);
+      inputs.add(0, each.reshape(kept).expand(shape));
+    });
+    return;
+  }
+  // Equal extremes share the gradient.
+  autograd::record(y, name_of(reduction), {&x},
+                   [=, x = x.detach(), y = y.detach()](const Tensor& dy, autograd::Gradients& inputs) {
+                     const Tensor chosen = equal(x, y.reshape(kept));
+                     const Tensor count = autograd::sum_to_shape(cast(chosen, dy.dtype()), kept);
+                     const Tensor none = Tensor::zeros({}, dy.dtype(), dy.device());
+                     inputs.add(0, where(chosen, divide(dy.contiguous().reshape(kept), count), none));
+                   });
+}
+
 void check(Reduction reduction, const Tensor& x) {
   const std::string_view name = name_of(reduction);
   if (reduction == Reduction::kMean || !x.defined() || is_floating(x.dtype())) {
@@ -247,9 +275,14 @@ Tensor reduce(Reduction reduction, const Tensor& x, std::span<const int> dims, b
     failed("{} takes at least one element, got {}", name_of(reduction), x.to_string());
   const DType dtype = is_floating(x.dtype()) || extreme ? x.dtype() : DType::kI64;
   Tensor y = Tensor::empty(shape, dtype, x.device());
-  const ReduceProblem problem{reduction, x.permute(order), kept, reduced,
+  const ReduceProblem problem{reduction, x.detach().permute(order), kept, reduced,
                               y.reshape(Shape{std::span<const int64_t>(kept_sizes)})};
   choose<ReduceProblem>(name_of(reduction), kKernels, x.device(), problem).run(problem);
+  if (!autograd::needed(x)) return y;
+  Shape with_ones = x.shape();
+  for (int dim = 0; dim < x.rank(); ++dim)
+    if (reduces[static_cast<size_t>(dim)]) with_ones[dim] = 1;
+  record(reduction, x, y, with_ones, reduced);
   return y;
 }
 
@@ -260,3 +293,12 @@ Cost reduce_cost(const Shape& x, DType dtype) {
 }
 
 }  // namespace martlet::ops
+
+martlet::Tensor martlet::autograd::sum_to_shape(const Tensor& gradient, const Shape& shape) {
+  if (gradient.shape() == shape) return gradient;
+  const int added = gradient.rank() - shape.rank();
+  std::vector<int> dims;
+  for (int dim = 0; dim < gradient.rank(); ++dim)
+    if (dim < added || shape[dim - added] != gradient.shape()[dim]) dims.push_back(dim);
+  return ops::reduce(ops::Reduction::kSum, gradient.detach(), dims, true).reshape(shape);
+}

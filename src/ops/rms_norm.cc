@@ -3,9 +3,13 @@
 #include <cmath>
 #include <vector>
 
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "base/thread_pool.h"
+#include "ops/binary.h"
 #include "ops/check.h"
 #include "ops/cpu/row_access.h"
+#include "ops/norm_backward.h"
 #include "ops/reference.h"
 
 namespace martlet::ops {
@@ -115,18 +119,33 @@ Tensor run(std::string_view operation, const Tensor& x, const Tensor& residual, 
   return y;
 }
 
+void record(const Tensor& x, const Tensor& weight, float eps, float weight_offset, Tensor& y) {
+  const NormBackward norm{x.detach(), weight.detach(), weight_offset, eps};
+  autograd::record(y, "rms_norm", {&x, &weight}, [norm](const Tensor& dy, autograd::Gradients& inputs) {
+    const NormGradients gradients =
+        norm_gradients(norm, dy, {.x = inputs.needs(0), .weight = inputs.needs(1)});
+    inputs.add(0, gradients.x);
+    inputs.add(1, gradients.weight);
+  });
+}
+
 }  // namespace
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, float weight_offset) {
-  return run("rms_norm", x, {}, weight, eps, weight_offset);
+  Tensor y = run("rms_norm", x, {}, weight, eps, weight_offset);
+  if (autograd::needed(x, weight)) record(x, weight, eps, weight_offset, y);
+  return y;
 }
 
-Tensor add_rms_norm(const Tensor& residual, const Tensor& x, const Tensor& weight, float eps,
-                    float weight_offset) {
+Tensor add_rms_norm(Tensor& residual, const Tensor& x, const Tensor& weight, float eps, float weight_offset) {
   require_floating("add_rms_norm", "residual", residual);
   require_shape("add_rms_norm", "x", x, residual.shape());
   require_one_dtype("add_rms_norm", {&residual, &x});
   if (residual.is_read_only()) failed("add_rms_norm cannot add to {}: it is read-only", residual.to_string());
+  if (!autograd::may_overwrite(residual) || autograd::needed(residual, x, weight)) {
+    add_in_place(residual, x);
+    return rms_norm(residual, weight, eps, weight_offset);
+  }
   return run("add_rms_norm", x.shares_storage_with(residual) ? x.clone() : x, residual, weight, eps,
              weight_offset);
 }

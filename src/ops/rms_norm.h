@@ -11,8 +11,9 @@ namespace martlet::ops {
 /// weight - 1: its offset is 1.
 Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, float weight_offset = 0);
 
-/// residual += x in place, then the norm of the sum: one pass over memory instead of two.
-Tensor add_rms_norm(const Tensor& residual, const Tensor& x, const Tensor& weight, float eps,
+/// residual += x in place (see add_in_place), then the norm of the sum: one pass over memory instead of two
+/// where no gradient is recorded.
+Tensor add_rms_norm(Tensor& residual, const Tensor& x, const Tensor& weight, float eps,
                     float weight_offset = 0);
 
 Cost rms_norm_cost(const Shape& x, DType dtype);

@@ -2,11 +2,14 @@
 
 #include <cmath>
 
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "base/thread_pool.h"
 #include "ops/cpu/rope_kernels.h"
 #include "ops/cpu/row_kernels.h"
 #include "ops/cpu_features.h"
 #include "ops/reference.h"
+#include "ops/unary.h"
 
 namespace martlet::ops {
 namespace {
@@ -116,6 +119,13 @@ void run(const Tensor& x, const Tensor& result, const RopeTable& table) {
   choose<RopeProblem>("rope", kKernels, x.device(), problem).run(problem);
 }
 
+/// The gradient is rotated back: by the negative angles.
+void record(const Tensor& x, const RopeTable& table, Tensor& result) {
+  autograd::record(result, "rope", {&x}, [table](const Tensor& gradient, autograd::Gradients& inputs) {
+    inputs.add(0, rope(gradient.contiguous(), {table.cosine, negate(table.sine)}));
+  });
+}
+
 }  // namespace
 
 RopeTable rope_table(std::span<const int32_t> positions, const RopeFrequencies& frequencies, Device device) {
@@ -140,15 +150,21 @@ RopeTable rope_table(std::span<const int32_t> positions, const RopeFrequencies& 
 
 Tensor rope(const Tensor& x, const RopeTable& table) {
   check(x, table);
-  const Tensor result = x.clone();
+  Tensor result = x.detach().clone();
   run(x, result, table);
+  if (autograd::needed(x)) record(x, table, result);
   return result;
 }
 
-void rope_in_place(const Tensor& x, const RopeTable& table) {
+void rope_in_place(Tensor& x, const RopeTable& table) {
   check(x, table);
   if (x.is_read_only()) failed("rope in place of {}, which is read-only", x.to_string());
+  if (!autograd::may_overwrite(x)) {
+    x = rope(x, table);
+    return;
+  }
   run(x, x, table);
+  if (autograd::needed(x)) record(x, table, x);
 }
 
 Cost rope_cost(const Shape& x, DType dtype) {

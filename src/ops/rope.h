@@ -56,7 +56,8 @@ RopeTable rope_table(std::span<const int32_t> positions, const RopeFrequencies& 
 /// rounded to f32. x: [tokens, heads, head_dim] f32 or bf16, any token and head strides, dense in head_dim;
 /// head_dim >= dimensions; what lies behind `dimensions` stays as it is.
 Tensor rope(const Tensor& x, const RopeTable& table);
-void rope_in_place(const Tensor& x, const RopeTable& table);
+/// Over x's elements, or as a new tensor where somebody may need the old ones for a gradient.
+void rope_in_place(Tensor& x, const RopeTable& table);
 Cost rope_cost(const Shape& x, DType dtype);
 
 }  // namespace martlet::ops

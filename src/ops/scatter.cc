@@ -4,13 +4,19 @@
 #include <cstring>
 #include <vector>
 
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "base/thread_pool.h"
+#include "ops/binary.h"
 #include "ops/cast.h"
 #include "ops/check.h"
 #include "ops/cpu/row_access.h"
 #include "ops/cpu/walk.h"
+#include "ops/fill.h"
+#include "ops/gather.h"
 #include "ops/indices.h"
 #include "ops/reference.h"
+#include "ops/where.h"
 
 namespace martlet::ops {
 namespace {
@@ -115,6 +121,47 @@ void check(std::string_view operation, const Tensor& x, const Tensor& index, con
   if (x.is_read_only()) failed("{} cannot write {}: it is read-only", operation, x.to_string());
 }
 
+/// Where the elements of `index` are the ones that stayed: bool of index's shape. Each element's number is
+/// scattered in the same order, and whoever finds its own number was the last.
+Tensor stayed(const Shape& shape, int dim, const Tensor& index) {
+  const Tensor numbers = arange(index.element_count(), DType::kI64, index.device()).reshape(index.shape());
+  Tensor places = Tensor::zeros(shape, DType::kI64, index.device());
+  scatter_in_place(places, dim, index, numbers);
+  return equal(gather(places, dim, index), numbers);
+}
+
+void record_scatter(Tensor& x, int dim, const Tensor& index, const Tensor& source) {
+  autograd::record(
+      x, "scatter", {&x, &source}, [dim, index](const Tensor& gradient, autograd::Gradients& inputs) {
+        const Tensor none = Tensor::zeros({}, gradient.dtype(), gradient.device());
+        if (inputs.needs(0)) {
+          Tensor rest = gradient.clone();
+          scatter_in_place(rest, dim, index, none.expand(index.shape()));
+          inputs.add(0, rest);
+        }
+        if (inputs.needs(1))
+          inputs.add(1, where(stayed(gradient.shape(), dim, index), gather(gradient, dim, index), none));
+      });
+}
+
+void record_add(Tensor& x, int dim, const Tensor& index, const Tensor& source, bool slices) {
+  autograd::record(x, slices ? "index_add" : "scatter_add", {&x, &source},
+                   [dim, index, slices](const Tensor& gradient, autograd::Gradients& inputs) {
+                     inputs.add(0, gradient);
+                     if (inputs.needs(1))
+                       inputs.add(1,
+                                  slices ? index_select(gradient, dim, index) : gather(gradient, dim, index));
+                   });
+}
+
+/// x with elements of its own, where its old ones may be needed.
+void make_writable(Tensor& x) {
+  if (autograd::may_overwrite(x)) return;
+  const std::shared_ptr<autograd::Node> node = x.node();
+  x = x.detach().clone();
+  x.set_node(node);
+}
+
 void run(std::string_view operation, const Tensor& x, ScatterProblem problem) {
   if (problem.source.element_count() == 0) return;
   if (problem.source.shares_storage_with(problem.x)) problem.source = problem.source.clone();
@@ -129,14 +176,15 @@ void run(std::string_view operation, const Tensor& x, ScatterProblem problem) {
   target.copy_elements(cast(problem.x, target.dtype()));
 }
 
-void scatter(std::string_view operation, const Tensor& x, int dim, const Tensor& index, const Tensor& source,
+void scatter(std::string_view operation, Tensor& x, int dim, const Tensor& index, const Tensor& source,
              bool adds) {
   const int along = require_dimension(operation, x, dim);
   check(operation, x, index, source);
   require_shape(operation, "index", index, source.shape());
   if (source.rank() != x.rank())
     failed("{} takes a source of {} dimensions, got {}", operation, x.rank(), source.to_string());
-  Tensor target = x;
+  make_writable(x);
+  Tensor target = x.detach();
   for (int d = 0; d < x.rank(); ++d) {
     if (d == along) continue;
     if (source.shape()[d] > x.shape()[d])
@@ -145,22 +193,24 @@ void scatter(std::string_view operation, const Tensor& x, int dim, const Tensor&
     target = target.slice(d, 0, source.shape()[d]);
   }
   run(operation, x,
-      {target.transpose(0, along), source.transpose(0, along),
+      {target.transpose(0, along), source.detach().transpose(0, along),
        checked_indices(operation, index.transpose(0, along), x.shape()[along]), false, adds});
+  if (!is_floating(x.dtype()) || !autograd::needed(x, source)) return;
+  adds ? record_add(x, along, index, source, false) : record_scatter(x, along, index, source);
 }
 
 }  // namespace
 
-void scatter_in_place(const Tensor& x, int dim, const Tensor& index, const Tensor& source) {
+void scatter_in_place(Tensor& x, int dim, const Tensor& index, const Tensor& source) {
   scatter("scatter", x, dim, index, source, false);
 }
 
-void scatter_add_in_place(const Tensor& x, int dim, const Tensor& index, const Tensor& source) {
+void scatter_add_in_place(Tensor& x, int dim, const Tensor& index, const Tensor& source) {
   require_floating("scatter_add", "x", x);
   scatter("scatter_add", x, dim, index, source, true);
 }
 
-void index_add_in_place(const Tensor& x, int dim, const Tensor& index, const Tensor& source) {
+void index_add_in_place(Tensor& x, int dim, const Tensor& index, const Tensor& source) {
   require_floating("index_add", "x", x);
   const int along = require_dimension("index_add", x, dim);
   check("index_add", x, index, source);
@@ -169,9 +219,11 @@ void index_add_in_place(const Tensor& x, int dim, const Tensor& index, const Ten
   Shape shape = x.shape();
   shape[along] = index.dim(0);
   require_shape("index_add", "source", source, shape);
+  make_writable(x);
   run("index_add", x,
-      {x.transpose(0, along), source.transpose(0, along),
+      {x.detach().transpose(0, along), source.detach().transpose(0, along),
        checked_indices("index_add", index, x.shape()[along]), true, true});
+  if (autograd::needed(x, source)) record_add(x, along, index, source, true);
 }
 
 Cost scatter_cost(const Shape& source, DType dtype) {

@@ -4,8 +4,11 @@
 #include <cmath>
 #include <vector>
 
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "base/thread_pool.h"
 #include "ops/check.h"
+#include "ops/cpu/gradient_kernels.h"
 #include "ops/cpu/row_access.h"
 #include "ops/reference.h"
 
@@ -68,12 +71,81 @@ constexpr Kernel<SoftmaxProblem> kKernels[] = {
     {"reference", Device::kReference, nullptr, run_reference},
 };
 
+/// All over the last dimension.
+struct GradientProblem {
+  Tensor y;
+  bool logarithm;
+  Tensor dy;
+  Tensor dx;
+};
+
+void run_gradient_reference(const GradientProblem& problem) {
+  const Elements y(problem.y);
+  const Elements dy(problem.dy);
+  Elements dx(problem.dx);
+  const int64_t n = problem.y.dim(-1);
+  for (int64_t row = 0; row < y.count(); row += n) {
+    double sum = 0;
+    for (int64_t k = 0; k < n; ++k) sum += problem.logarithm ? dy[row + k] : dy[row + k] * y[row + k];
+    for (int64_t k = 0; k < n; ++k)
+      dx.set(row + k,
+             problem.logarithm ? dy[row + k] - std::exp(y[row + k]) * sum : y[row + k] * (dy[row + k] - sum));
+  }
+}
+
+void run_gradient_cpu(const GradientProblem& problem) {
+  const cpu::RowKernels& rows = cpu::row_kernels();
+  const cpu::GradientKernels& kernels = cpu::gradient_kernels();
+  const DType dtype = problem.y.dtype();
+  const cpu::Rows y(problem.y);
+  const cpu::Rows dy(problem.dy);
+  const cpu::Rows dx(problem.dx);
+  const int64_t n = y.length();
+  const std::byte* from_y = problem.y.host_bytes();
+  const std::byte* from_dy = problem.dy.host_bytes();
+  std::byte* to = problem.dx.mutable_host_bytes();
+  parallel_for(y.count(), cpu::row_grain(n), [&](int64_t begin, int64_t end) {
+    std::vector<float> buffers(static_cast<size_t>(3 * n));
+    for (int64_t row = begin; row < end; ++row) {
+      const float* values =
+          cpu::read_floats(rows, dtype, from_y + y.offset(row), y.stride(), n, buffers.data());
+      const float* gradient =
+          cpu::read_floats(rows, dtype, from_dy + dy.offset(row), dy.stride(), n, buffers.data() + n);
+      std::byte* target = to + dx.offset(row);
+      float* result = cpu::place_for(dtype, target, dx.stride(), buffers.data() + 2 * n);
+      if (problem.logarithm) {
+        kernels.log_softmax(values, gradient, static_cast<float>(rows.sum(gradient, n)), result, n);
+      } else {
+        kernels.softmax(values, gradient, static_cast<float>(kernels.dot(values, gradient, n)), result, n);
+      }
+      cpu::write_floats(rows, result, n, dtype, target, dx.stride());
+    }
+  });
+}
+
+constexpr Kernel<GradientProblem> kGradientKernels[] = {
+    {"rows", Device::kCpu, nullptr, run_gradient_cpu},
+    {"reference", Device::kReference, nullptr, run_gradient_reference},
+};
+
+/// dx = y (dy - sum(dy y)), and dy - exp(y) sum(dy) for the logarithm.
+void record(std::string_view operation, const Tensor& x, int dim, bool logarithm, Tensor& y) {
+  autograd::record(y, operation, {&x}, [=, y = y.detach()](const Tensor& dy, autograd::Gradients& inputs) {
+    Tensor dx = Tensor::empty(y.shape(), y.dtype(), y.device());
+    const GradientProblem problem{y.transpose(dim, -1), logarithm, dy.transpose(dim, -1),
+                                  dx.transpose(dim, -1)};
+    choose<GradientProblem>(operation, kGradientKernels, y.device(), problem).run(problem);
+    inputs.add(0, dx);
+  });
+}
+
 Tensor run(std::string_view operation, const Tensor& x, int dim, bool logarithm) {
   require_floating(operation, "x", x);
   const int over = require_dimension(operation, x, dim);
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  const SoftmaxProblem problem{x.transpose(over, -1), logarithm, y.transpose(over, -1)};
+  const SoftmaxProblem problem{x.detach().transpose(over, -1), logarithm, y.transpose(over, -1)};
   choose<SoftmaxProblem>(operation, kKernels, x.device(), problem).run(problem);
+  if (autograd::needed(x)) record(operation, x, over, logarithm, y);
   return y;
 }
 

@@ -4,11 +4,14 @@
 #include <cmath>
 #include <vector>
 
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "base/thread_pool.h"
 #include "ops/check.h"
 #include "ops/cpu/row_access.h"
 #include "ops/cpu/walk.h"
 #include "ops/reference.h"
+#include "ops/scatter.h"
 
 namespace martlet::ops {
 namespace {
@@ -120,6 +123,12 @@ TopK top_k(const Tensor& x, int64_t k) {
   const TopKProblem problem{x, k, top.values, top.indices};
   if (top.values.element_count() > 0)
     choose<TopKProblem>("top_k", kKernels, x.device(), problem).run(problem);
+  if (autograd::needed(x))
+    autograd::record(top.values, "top_k", {&x},
+                     [indices = top.indices](const Tensor& gradient, autograd::Gradients& inputs) {
+                       inputs.add_into(
+                           0, [&](Tensor& sum) { scatter_add_in_place(sum, -1, indices, gradient); });
+                     });
   return top;
 }
 

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "ops/check.h"
 #include "ops/cpu/row_access.h"
 #include "ops/cpu/walk.h"
@@ -166,6 +168,24 @@ void run(const UnaryCall& call, const Tensor& x, const Tensor& y) {
   choose<UnaryProblem>(name_of(call.function), kKernels, x.device(), problem).run(problem);
 }
 
+/// Whether the slope depends on x.
+bool saves_operand(Unary function) {
+  return function != Unary::kNegate && function != Unary::kScale && function != Unary::kShift;
+}
+
+void record(const UnaryCall& call, const Tensor& x, Tensor& y) {
+  if (saves_operand(call.function)) {
+    autograd::record(y, name_of(call.function), {&x},
+                     [call, x = x.detach()](const Tensor& dy, autograd::Gradients& inputs) {
+                       inputs.add(0, unary_gradient(call, x, dy));
+                     });
+    return;
+  }
+  autograd::record(y, name_of(call.function), {&x}, [call](const Tensor& dy, autograd::Gradients& inputs) {
+    inputs.add(0, call.function == Unary::kShift ? dy : unary(call, dy));
+  });
+}
+
 void check(const UnaryCall& call, const Tensor& x) {
   const Definition& definition = definition_of(call.function);
   if (definition.integer != nullptr && x.defined() && !is_floating(x.dtype())) {
@@ -193,14 +213,21 @@ Tensor unary(const UnaryCall& call, const Tensor& x) {
   check(call, x);
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   run(call, x, y);
+  if (autograd::needed(x)) record(call, x, y);
   return y;
 }
 
-void unary_in_place(const UnaryCall& call, const Tensor& x) {
+void unary_in_place(const UnaryCall& call, Tensor& x) {
   check(call, x);
   if (x.is_read_only())
     failed("{} in place cannot write {}: it is read-only", name_of(call.function), x.to_string());
+  const bool recorded = autograd::needed(x);
+  if (!autograd::may_overwrite(x) || (recorded && saves_operand(call.function))) {
+    x = unary(call, x);
+    return;
+  }
   run(call, x, x);
+  if (recorded) record(call, x, x);
 }
 
 Cost unary_cost(const UnaryCall& call, const Shape& x, DType dtype) {

@@ -13,11 +13,16 @@ namespace martlet::ops {
 /// Error bounds of the functions stand in ops/cpu/float_math.h. GELU: Hendrycks and Gimpel, "Gaussian Error
 /// Linear Units", 2016; squared ReLU: So et al., "Primer", 2021.
 Tensor unary(const UnaryCall& call, const Tensor& x);
-/// The same, overwriting x.
-void unary_in_place(const UnaryCall& call, const Tensor& x);
+/// x = f(x): over its elements, or as a new tensor where somebody may need the old ones for a gradient.
+void unary_in_place(const UnaryCall& call, Tensor& x);
+/// The gradient of x from the one of f(x): f'(x) dy. Where f has a corner the slope is 0 for |x| and ReLU; at
+/// clamp's limits it is 1.
+Tensor unary_gradient(const UnaryCall& call, const Tensor& x, const Tensor& dy);
 Cost unary_cost(const UnaryCall& call, const Shape& x, DType dtype);
 /// The definition, in double: for the references of fused operations.
 double value_of(const UnaryCall& call, double x);
+/// Its derivative.
+double slope_of(const UnaryCall& call, double x);
 /// "silu".
 std::string_view name_of(Unary function);
 
@@ -76,7 +81,7 @@ inline Tensor relu_squared(const Tensor& x) {
 inline Tensor scale(const Tensor& x, float factor) {
   return unary({Unary::kScale, factor}, x);
 }
-inline void scale_in_place(const Tensor& x, float factor) {
+inline void scale_in_place(Tensor& x, float factor) {
   unary_in_place({Unary::kScale, factor}, x);
 }
 /// x + term.
@@ -87,7 +92,7 @@ inline Tensor shift(const Tensor& x, float term) {
 inline Tensor soft_cap(const Tensor& x, float cap) {
   return unary({Unary::kSoftCap, cap}, x);
 }
-inline void soft_cap_in_place(const Tensor& x, float cap) {
+inline void soft_cap_in_place(Tensor& x, float cap) {
   unary_in_place({Unary::kSoftCap, cap}, x);
 }
 /// min(max(x, least), most).

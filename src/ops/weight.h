@@ -6,7 +6,8 @@
 namespace martlet::ops {
 
 /// A matrix of parameters [rows, columns], dense (f32, bf16, f16) or packed. A small value; copies share the
-/// bytes. `linear` computes x W^T with it, `embedding` reads its rows.
+/// bytes, and a dense one the gradient of its tensor. `linear` computes x W^T with it, `embedding` reads its
+/// rows.
 class Weight {
  public:
   Weight() = default;
@@ -25,6 +26,8 @@ class Weight {
   const PackedFormat& format() const { return *format_; }
   /// The stored bytes: the dense tensor itself, or the packed blocks as u8.
   const Tensor& storage() const { return tensor_; }
+  /// Cuts the link to the tape that a dense tensor brings along.
+  void forget_gradient() { tensor_ = tensor_.detach(); }
   int64_t byte_count() const { return tensor_.byte_count(); }
   Device device() const { return tensor_.device(); }
   /// "f32", "bf16", "q4_1".

@@ -2,6 +2,9 @@
 
 #include <cstring>
 
+#include "autograd/arithmetic.h"
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "ops/check.h"
 #include "ops/cpu/walk.h"
 #include "ops/reference.h"
@@ -68,6 +71,16 @@ constexpr Kernel<WhereProblem> kKernels[] = {
     {"reference", Device::kReference, nullptr, run_reference},
 };
 
+void record(const Tensor& condition, const Tensor& a, const Tensor& b, Tensor& y) {
+  autograd::record(
+      y, "where", {&a, &b},
+      [condition, shape_a = a.shape(), shape_b = b.shape()](const Tensor& dy, autograd::Gradients& inputs) {
+        const Tensor none = Tensor::zeros({}, dy.dtype(), dy.device());
+        if (inputs.needs(0)) inputs.add(0, autograd::sum_to_shape(where(condition, dy, none), shape_a));
+        if (inputs.needs(1)) inputs.add(1, autograd::sum_to_shape(where(condition, none, dy), shape_b));
+      });
+}
+
 Shape result_shape(const Tensor& condition, const Tensor& a, const Tensor& b) {
   try {
     return broadcast(condition.shape(), broadcast(a.shape(), b.shape()));
@@ -86,10 +99,11 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   require_one_dtype("where", {&a, &b});
   require_one_device("where", {&condition, &a, &b});
   const Shape shape = result_shape(condition, a, b);
-  const WhereProblem problem{condition.expand(shape), a.expand(shape), b.expand(shape),
-                             Tensor::empty(shape, a.dtype(), a.device())};
+  Tensor y = Tensor::empty(shape, a.dtype(), a.device());
+  const WhereProblem problem{condition.expand(shape), a.detach().expand(shape), b.detach().expand(shape), y};
   choose<WhereProblem>("where", kKernels, a.device(), problem).run(problem);
-  return problem.y;
+  if (autograd::needed(a, b)) record(condition, a, b, y);
+  return y;
 }
 
 Cost where_cost(const Shape& result, DType dtype) {

@@ -1,6 +1,7 @@
 #include "tensor/tensor.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
 
@@ -146,8 +147,21 @@ std::string Tensor::to_string() const {
   return fmt::format("{}{} on {}", name_of(dtype_), shape_.to_string(), name_of(device_));
 }
 
+Tensor Tensor::detach() const {
+  Tensor result;
+  result.storage_ = storage_;
+  result.offset_ = offset_;
+  result.shape_ = shape_;
+  result.strides_ = strides_;
+  result.element_count_ = element_count_;
+  result.dtype_ = dtype_;
+  result.device_ = device_;
+  result.read_only_ = read_only_;
+  return result;
+}
+
 Tensor Tensor::view(const Shape& shape, const Shape& strides, int64_t offset) const {
-  Tensor result = *this;
+  Tensor result = detach();
   result.shape_ = shape;
   result.strides_ = strides;
   result.offset_ = offset;
@@ -160,12 +174,17 @@ Tensor Tensor::reshape(const Shape& shape) const {
   if (target.element_count() != element_count_)
     failed("cannot reshape {} to {}: {} elements against {}", shape_.to_string(), target.to_string(),
            element_count_, target.element_count());
-  if (is_contiguous()) return view(target, target.dense_strides(), offset_);
-  const std::optional<Shape> strides = strides_for_view(shape_, strides_, target);
+  const std::optional<Shape> strides =
+      is_contiguous() ? target.dense_strides() : strides_for_view(shape_, strides_, target);
   if (!strides)
     failed("{} with strides {} has no view of shape {}; make it contiguous first", shape_.to_string(),
            strides_.to_string(), target.to_string());
-  return view(target, *strides, offset_);
+  Tensor result = view(target, *strides, offset_);
+  if (node_ != nullptr)
+    autograd::record_rearrangement("reshape", *this, result, [shape = shape_](const Tensor& gradient) {
+      return gradient.contiguous().reshape(shape);
+    });
+  return result;
 }
 
 Tensor Tensor::transpose(int a, int b) const {
@@ -175,7 +194,11 @@ Tensor Tensor::transpose(int a, int b) const {
   const int y = static_cast<int>(shape.normalise(b));
   std::swap(shape[x], shape[y]);
   std::swap(strides[x], strides[y]);
-  return view(shape, strides, offset_);
+  Tensor result = view(shape, strides, offset_);
+  if (node_ != nullptr)
+    autograd::record_rearrangement("transpose", *this, result,
+                                   [x, y](const Tensor& gradient) { return gradient.transpose(x, y); });
+  return result;
 }
 
 Tensor Tensor::permute(std::span<const int> order) const {
@@ -183,15 +206,22 @@ Tensor Tensor::permute(std::span<const int> order) const {
     failed("permute of {} takes {} dimensions, got {}", shape_.to_string(), rank(), order.size());
   Shape shape = shape_;
   Shape strides = strides_;
+  std::array<int, kMaxRank> inverse{};
   unsigned seen = 0;
   for (int dim = 0; dim < rank(); ++dim) {
     const size_t from = shape_.normalise(order[static_cast<size_t>(dim)]);
     seen |= 1u << from;
+    inverse[from] = dim;
     shape[dim] = shape_[static_cast<int>(from)];
     strides[dim] = strides_[static_cast<int>(from)];
   }
   if (seen != (1u << rank()) - 1) failed("permute of {} names a dimension twice", shape_.to_string());
-  return view(shape, strides, offset_);
+  Tensor result = view(shape, strides, offset_);
+  if (node_ != nullptr)
+    autograd::record_rearrangement("permute", *this, result, [inverse](const Tensor& gradient) {
+      return gradient.permute(std::span(inverse.data(), static_cast<size_t>(gradient.rank())));
+    });
+  return result;
 }
 
 Tensor Tensor::slice(int dim, int64_t begin, int64_t end, int64_t step) const {
@@ -202,25 +232,41 @@ Tensor Tensor::slice(int dim, int64_t begin, int64_t end, int64_t step) const {
   Shape strides = strides_;
   shape[d] = (end - begin + step - 1) / step;
   strides[d] *= step;
-  return view(shape, strides, offset_ + begin * strides_[d]);
+  Tensor result = view(shape, strides, offset_ + begin * strides_[d]);
+  if (node_ != nullptr)
+    autograd::record_part("slice", *this, result,
+                          [=](const Tensor& other) { return other.slice(d, begin, end, step); });
+  return result;
 }
 
 Tensor Tensor::select(int dim, int64_t index) const {
   const int d = static_cast<int>(shape_.normalise(dim));
   if (index < 0 || index >= shape_[d])
     failed("index {} is outside dimension {} of {}", index, dim, shape_.to_string());
-  return view(shape_.without(d), strides_.without(d), offset_ + index * strides_[d]);
+  Tensor result = view(shape_.without(d), strides_.without(d), offset_ + index * strides_[d]);
+  if (node_ != nullptr)
+    autograd::record_part("select", *this, result,
+                          [d, index](const Tensor& other) { return other.select(d, index); });
+  return result;
 }
 
 Tensor Tensor::squeeze(int dim) const {
   const int d = static_cast<int>(shape_.normalise(dim));
   if (shape_[d] != 1) failed("dimension {} of {} is not 1", dim, shape_.to_string());
-  return view(shape_.without(d), strides_.without(d), offset_);
+  Tensor result = view(shape_.without(d), strides_.without(d), offset_);
+  if (node_ != nullptr)
+    autograd::record_rearrangement("squeeze", *this, result,
+                                   [d](const Tensor& gradient) { return gradient.unsqueeze(d); });
+  return result;
 }
 
 Tensor Tensor::unsqueeze(int dim) const {
   const int d = dim < 0 ? dim + rank() + 1 : dim;
-  return view(shape_.with_inserted(d, 1), strides_.with_inserted(d, 0), offset_);
+  Tensor result = view(shape_.with_inserted(d, 1), strides_.with_inserted(d, 0), offset_);
+  if (node_ != nullptr)
+    autograd::record_rearrangement("unsqueeze", *this, result,
+                                   [d](const Tensor& gradient) { return gradient.squeeze(d); });
+  return result;
 }
 
 Tensor Tensor::expand(const Shape& shape) const {
@@ -232,6 +278,7 @@ Tensor Tensor::expand(const Shape& shape) const {
     strides[dim] = dim < added || shape_[dim - added] != shape[dim] ? 0 : strides_[dim - added];
   Tensor result = view(shape, strides, offset_);
   result.read_only_ = true;
+  if (node_ != nullptr) autograd::record_expansion(*this, result);
   return result;
 }
 
@@ -242,6 +289,8 @@ Tensor Tensor::contiguous() const {
 Tensor Tensor::clone() const {
   Tensor result = empty(shape_, dtype_, device_);
   result.copy_elements(*this);
+  if (node_ != nullptr)
+    autograd::record_rearrangement("clone", *this, result, [](const Tensor& gradient) { return gradient; });
   return result;
 }
 
@@ -249,6 +298,9 @@ Tensor Tensor::to(Device device) const {
   if (device == device_) return *this;
   Tensor result = empty(shape_, dtype_, device);
   result.copy_elements(*this);
+  if (node_ != nullptr)
+    autograd::record_rearrangement("to", *this, result,
+                                   [from = device_](const Tensor& gradient) { return gradient.to(from); });
   return result;
 }
 

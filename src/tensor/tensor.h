@@ -12,6 +12,7 @@
 #include "tensor/allocator.h"
 #include "tensor/device.h"
 #include "tensor/dtype.h"
+#include "tensor/gradient_link.h"
 #include "tensor/shape.h"
 
 namespace martlet {
@@ -57,7 +58,16 @@ class Tensor {
   /// "f32[2, 3] on cpu".
   std::string to_string() const;
 
-  // Views. Each throws when the shape does not allow it.
+  /// The tape's node of this value; null where no gradient is recorded.
+  const std::shared_ptr<autograd::Node>& node() const { return node_; }
+  /// For the room `autograd`: from here on this tensor is the value of `node`.
+  void set_node(std::shared_ptr<autograd::Node> node) { node_ = std::move(node); }
+  /// The same elements without a node: nothing computed from it has a gradient by it.
+  Tensor detach() const;
+  /// Whether no other tensor shares the storage.
+  bool owns_storage_alone() const { return storage_.use_count() == 1; }
+
+  // Views, of which a gradient passes on to what they show. Each throws when the shape does not allow it.
   /// One size may be -1. Throws when the elements are not laid out so that a view can serve.
   Tensor reshape(const Shape& shape) const;
   Tensor transpose(int a, int b) const;
@@ -71,7 +81,7 @@ class Tensor {
   /// Broadcast to `shape` with zero strides; the result must not be written.
   Tensor expand(const Shape& shape) const;
 
-  // Copies.
+  // Copies; the first three pass a gradient on.
   /// Itself when contiguous, else a dense copy.
   Tensor contiguous() const;
   /// A dense copy, always.
@@ -113,6 +123,7 @@ class Tensor {
   Tensor view(const Shape& shape, const Shape& strides, int64_t offset) const;
 
   std::shared_ptr<std::byte> storage_;
+  std::shared_ptr<autograd::Node> node_;
   int64_t offset_ = 0;  // in elements
   Shape shape_;
   Shape strides_;

@@ -68,11 +68,11 @@ TEST_F(BinaryTest, LargeInputsAreSharedAmongThreads) {
 
 TEST_F(BinaryTest, InPlaceAddsOtherViewsOfTheSameElements) {
   Draws draws(4);
-  const Tensor whole = draws.dense({8, 8}, DType::kF32);
+  Tensor whole = draws.dense({8, 8}, DType::kF32);
   const Tensor expected = add(whole, whole.transpose(0, 1));
   add_in_place(whole, whole.transpose(0, 1));
   EXPECT_EQ(bits_of(whole), bits_of(expected));
-  const Tensor half = draws.dense({3, 8}, DType::kBF16);
+  Tensor half = draws.dense({3, 8}, DType::kBF16);
   const Tensor row = draws.dense({8}, DType::kBF16);
   const Tensor sum = add(half, row);
   add_in_place(half, row);
@@ -89,7 +89,8 @@ TEST_F(BinaryTest, ErrorsNameTheFunctionAndWhatItGot) {
             "add: shapes [2, 3] and [4] do not broadcast");
   EXPECT_EQ(message_of([&] { add(a, a.to(Device::kReference)); }),
             "add takes tensors of one device, got f32[2, 3] on cpu and f32[2, 3] on reference");
-  EXPECT_EQ(message_of([&] { add_in_place(Tensor::zeros({3}, DType::kF32), a); }),
+  Tensor narrow = Tensor::zeros({3}, DType::kF32);
+  EXPECT_EQ(message_of([&] { add_in_place(narrow, a); }),
             "add in place takes b that broadcasts to f32[3] on cpu, got f32[2, 3] on cpu");
   const Tensor integers = Tensor::zeros({2}, DType::kI32);
   EXPECT_EQ(message_of([&] { divide(integers, integers); }),

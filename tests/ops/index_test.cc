@@ -77,14 +77,14 @@ TEST_F(ScatterTest, MatchesTheReferenceAlongAnyDimension) {
                                           draws.any_layout(source, dtype)};
       expect_contract(inputs,
                       [dim](const std::vector<Tensor>& at) {
-                        const Tensor y = at[0].clone();
+                        Tensor y = at[0].clone();
                         scatter_in_place(y, dim, at[1], at[2]);
                         return y;
                       },
                       {0, 0});
       if (!is_floating(dtype)) continue;
       expect_contract(inputs, [dim](const std::vector<Tensor>& at) {
-        const Tensor y = at[0].clone();
+        Tensor y = at[0].clone();
         scatter_add_in_place(y, dim, at[1], at[2]);
         return y;
       });
@@ -101,7 +101,7 @@ TEST_F(ScatterTest, SumsOfSlicesAreRoundedOnceAndKeepTheirOrder) {
       const Tensor index = drawn_indices(draws, {500}, dim == 0 ? 40 : 300);
       expect_contract({draws.dense({40, 300}, dtype), index, draws.any_layout(source, dtype)},
                       [dim](const std::vector<Tensor>& at) {
-                        const Tensor y = at[0].clone();
+                        Tensor y = at[0].clone();
                         index_add_in_place(y, dim, at[1], at[2]);
                         return y;
                       },
@@ -114,8 +114,8 @@ TEST_F(ScatterTest, WritesThroughAViewAndNothingElse) {
   Draws draws(4);
   const Tensor whole = draws.dense({6, 8}, DType::kF32);
   const std::vector<std::byte> others = bits_of(whole.slice(1, 1, 8, 2));
-  const Tensor view = whole.slice(1, 0, 8, 2);
-  const Tensor expected = view.clone();
+  Tensor view = whole.slice(1, 0, 8, 2);
+  Tensor expected = view.clone();
   const Tensor index = Tensor::from(std::vector<int64_t>{5, 0, 5}, {3});
   const Tensor source = draws.dense({3, 4}, DType::kF32);
   index_add_in_place(view, 0, index, source);
@@ -125,14 +125,15 @@ TEST_F(ScatterTest, WritesThroughAViewAndNothingElse) {
 }
 
 TEST_F(ScatterTest, ErrorsNameWhatDoesNotFit) {
-  const Tensor x = Tensor::zeros({3, 4}, DType::kF32);
+  Tensor x = Tensor::zeros({3, 4}, DType::kF32);
   const Tensor index = Tensor::zeros({2}, DType::kI64);
   EXPECT_EQ(message_of([&] { index_add_in_place(x, 0, index, x); }),
             "index_add takes source of shape [2, 4], got f32[3, 4] on cpu");
   EXPECT_EQ(message_of([&] { scatter_in_place(x, 0, index, x); }),
             "scatter takes index of shape [3, 4], got i64[2] on cpu");
+  Tensor repeated = x.expand({2, 3, 4});
   EXPECT_EQ(message_of([&] {
-              scatter_add_in_place(x.expand({2, 3, 4}), 0, index, x);
+              scatter_add_in_place(repeated, 0, index, x);
             }),
             "scatter_add cannot write f32[2, 3, 4] on cpu: it is read-only");
 }

@@ -167,7 +167,7 @@ Tensors run_gated(const Tensors& in, const Arguments& arguments) {
 }
 
 Tensors run_add_rms_norm(const Tensors& in, const Arguments& arguments) {
-  const Tensor residual = in[0].clone();
+  Tensor residual = in[0].clone();
   const Tensor norm =
       add_rms_norm(residual, in[1], in[2], arguments.number("eps"), arguments.number("offset"));
   return {residual, norm};
@@ -187,9 +187,9 @@ Tensors run_cross_entropy(const Tensors& in, const Arguments& arguments) {
                         arguments.integer("ignore_index", -100))};
 }
 
-using InPlace = void (*)(const Tensor&, int, const Tensor&, const Tensor&);
+using InPlace = void (*)(Tensor&, int, const Tensor&, const Tensor&);
 Tensors run_in_place(InPlace operation, const Tensors& in, const Arguments& arguments) {
-  const Tensor x = in[0].clone();
+  Tensor x = in[0].clone();
   operation(x, arguments.dim(), in[1], in[2]);
   return {x};
 }

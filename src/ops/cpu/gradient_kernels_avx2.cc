@@ -1,0 +1,14 @@
+#include "ops/cpu/floats_avx2.h"
+// The mathematics is written over the lanes above, the rows over the mathematics.
+#include "ops/cpu/float_math.h"
+// Keeps the order of the three.
+#include "ops/cpu/gradient_templates.h"
+
+namespace martlet::ops::cpu {
+
+const GradientKernels& gradient_kernels_avx2() {
+  static constexpr GradientKernels kKernels = make_gradient_kernels();
+  return kKernels;
+}
+
+}  // namespace martlet::ops::cpu

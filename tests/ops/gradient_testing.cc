@@ -1,0 +1,146 @@
+#include "ops/gradient_testing.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/backward.h"
+#include "autograd/leaf.h"
+#include "autograd/record.h"
+#include "base/thread_pool.h"
+#include "ops/cast.h"
+
+namespace martlet::ops::testing {
+namespace {
+
+bool learns(const Tensor& tensor) {
+  return tensor.defined() && is_floating(tensor.dtype());
+}
+
+/// The result's gradient: the same for every call with a result of that shape.
+Tensor gradient_for(const Tensor& result) {
+  Draws draws(977);
+  return draws.dense(result.shape(), result.dtype()).to(result.device());
+}
+
+std::vector<Tensor> gradients_of(std::vector<Tensor> inputs, const Operation& operation) {
+  for (Tensor& input : inputs)
+    if (learns(input)) autograd::require_gradient(input);
+  const Tensor result = operation(inputs);
+  if (result.node() != nullptr) autograd::backward(result, gradient_for(result));
+  std::vector<Tensor> gradients;
+  for (const Tensor& input : inputs) {
+    if (!learns(input)) {
+      gradients.emplace_back();
+      continue;
+    }
+    const Tensor& gradient = autograd::gradient_of(input);
+    gradients.push_back(gradient.defined() ? gradient
+                                           : Tensor::zeros(input.shape(), input.dtype(), input.device()));
+    EXPECT_TRUE(gradients.back().is_contiguous());
+  }
+  return gradients;
+}
+
+/// sum(result * r) in double.
+double weighted_sum(const Tensor& result) {
+  const std::vector<float> values = cast(result, DType::kF32).to_vector<float>();
+  const std::vector<float> weights = cast(gradient_for(result), DType::kF32).to_vector<float>();
+  double sum = 0;
+  for (size_t i = 0; i < values.size(); ++i)
+    sum += static_cast<double>(values[i]) * static_cast<double>(weights[i]);
+  return sum;
+}
+
+/// The derivative with respect to one element, exact to the fourth power of the step.
+double difference(std::vector<Tensor> inputs, size_t which, size_t element, const Operation& operation) {
+  constexpr float kStep = 1.0f / 32;
+  const std::vector<float> values = inputs[which].to_vector<float>();
+  const Shape shape = inputs[which].shape();
+  const auto at = [&](float steps) {
+    std::vector<float> moved = values;
+    moved[element] += steps * kStep;
+    inputs[which] = Tensor::from(moved, shape, Device::kReference);
+    return weighted_sum(operation(inputs));
+  };
+  return (8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * static_cast<double>(kStep));
+}
+
+void expect_differences(const std::vector<Tensor>& inputs, const std::vector<Tensor>& gradients,
+                        const Operation& operation, double tolerance) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!learns(inputs[i]) || inputs[i].dtype() != DType::kF32) continue;
+    const std::vector<float> gradient = gradients[i].to_vector<float>();
+    std::vector<double> differences;
+    double largest = 0;
+    for (size_t k = 0; k < gradient.size(); ++k) {
+      differences.push_back(difference(inputs, i, k, operation));
+      largest = std::max(largest, std::fabs(differences.back()));
+    }
+    for (size_t k = 0; k < gradient.size(); ++k)
+      ASSERT_NEAR(static_cast<double>(gradient[k]), differences[k], tolerance * (1 + largest))
+          << "element " << k << " of input " << i << ", " << inputs[i].to_string();
+  }
+}
+
+void expect_same_bits(const std::vector<Tensor>& actual, const std::vector<Tensor>& expected,
+                      std::string_view what) {
+  for (size_t i = 0; i < actual.size(); ++i) {
+    if (!actual[i].defined()) continue;
+    EXPECT_EQ(bits_of(actual[i]), bits_of(expected[i])) << what << ", gradient of input " << i;
+  }
+}
+
+}  // namespace
+
+Tensor on_grid(const Tensor& tensor) {
+  std::vector<float> values = tensor.to_vector<float>();
+  for (float& value : values) value = std::round(value * 1024) / 1024;
+  return Tensor::from(values, tensor.shape(), tensor.device());
+}
+
+void expect_gradient(const std::vector<Tensor>& inputs, const Operation& operation,
+                     const GradientTolerance& tolerance) {
+  std::vector<Tensor> on_reference;
+  std::vector<Tensor> dense;
+  std::vector<Tensor> given;
+  for (const Tensor& input : inputs) {
+    const bool rounds = learns(input) && input.dtype() == DType::kF32;
+    // The view keeps its layout: rounded values are written where the elements are.
+    if (rounds) {
+      Tensor rounded = on_grid(input);
+      Tensor place = input;
+      if (place.is_read_only()) {
+        place = rounded;
+      } else {
+        place.copy_elements(rounded);
+      }
+      given.push_back(place);
+    } else {
+      given.push_back(input);
+    }
+    on_reference.push_back(input.defined() ? given.back().to(Device::kReference) : input);
+    dense.push_back(input.defined() ? given.back().clone() : input);
+  }
+  const std::vector<Tensor> expected = gradients_of(on_reference, operation);
+  {
+    const autograd::NoGradient silence;
+    expect_differences(on_reference, expected, operation, tolerance.differences);
+  }
+  std::vector<Tensor> fused;
+  at_every_level([&] {
+    set_thread_count(1);
+    const std::vector<Tensor> actual = gradients_of(given, operation);
+    if (cpu_features().avx2 && fused.empty()) fused = actual;
+    if (cpu_features().avx2) expect_same_bits(actual, fused, "against AVX-512");
+    for (size_t i = 0; i < actual.size(); ++i) {
+      if (!actual[i].defined()) continue;
+      SCOPED_TRACE("gradient of input " + std::to_string(i));
+      expect_close(actual[i], expected[i].to(Device::kCpu), tolerance.devices);
+    }
+    expect_same_bits(gradients_of(dense, operation), actual, "another layout");
+    set_thread_count(2);
+    expect_same_bits(gradients_of(given, operation), actual, "two threads");
+  });
+}
+
+}  // namespace martlet::ops::testing
