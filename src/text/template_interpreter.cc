@@ -10,6 +10,30 @@
 #include "text/template_operations.h"
 
 namespace martlet::text::jinja {
+namespace {
+
+// A loop that something still refers to when its walk ends, by an error too, may be part of a cycle: it is
+// kept.
+class LoopKeeper {
+ public:
+  /// `outer` is what a recursive loop refers to, else null.
+  LoopKeeper(Runtime& runtime, const Ref<LoopObject>& loop, Activation* outer)
+      : runtime_(runtime), loop_(loop), outer_(outer) {}
+  ~LoopKeeper() {
+    if (!loop_ || loop_.alone()) return;
+    runtime_.keep(loop_);
+    if (outer_ != nullptr) outer_->keep(runtime_);
+  }
+  LoopKeeper(const LoopKeeper&) = delete;
+  LoopKeeper& operator=(const LoopKeeper&) = delete;
+
+ private:
+  Runtime& runtime_;
+  const Ref<LoopObject>& loop_;
+  Activation* outer_;
+};
+
+}  // namespace
 
 void Activation::keep(Runtime& runtime) {
   if (std::exchange(kept_, true)) return;
@@ -192,6 +216,7 @@ Interpreter::Flow Interpreter::walk(const Statement& statement, Activation& own,
     runtime_.adopt(*loop, sizeof(LoopObject), measured.depth());
     if (plan.recursive) loop->make_recursive(*this, statement, Ref<Activation>(&outer));
   }
+  const LoopKeeper keeper(runtime_, loop, plan.recursive ? &outer : nullptr);
   bool otherwise = true;
   Flow flow = Flow::kNext;
   Value item;
@@ -207,10 +232,6 @@ Interpreter::Flow Interpreter::walk(const Statement& statement, Activation& own,
     flow = Flow::kNext;
   }
   leave(statement.scope, own);
-  if (loop && !loop.alone()) {
-    runtime_.keep(loop);
-    if (plan.recursive) outer.keep(runtime_);
-  }
   if (!otherwise || statement.otherwise.empty()) return Flow::kNext;
   enter(statement.otherwise_scope, own);
   flow = execute(statement.otherwise, own);
