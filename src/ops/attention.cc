@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "autograd/record.h"
+#include "ops/attention_backward.h"
 #include "ops/attention_problem.h"
 #include "ops/cpu/attention_tiles.h"
 #include "ops/cpu_features.h"
@@ -73,6 +75,21 @@ void check_options(const Tensor& q, const AttentionOptions& options, int64_t lon
            q.dim(1), q.dim(0), longest, name_of(q.device()), bias.to_string());
 }
 
+/// Whether a gradient is recorded. Nothing is copied where nothing has one.
+bool is_recorded(const Tensor& q, std::span<const AttentionSequence> sequences,
+                 const AttentionOptions& options) {
+  bool any = q.node() != nullptr || options.sinks.node() != nullptr || options.bias.node() != nullptr;
+  for (const AttentionSequence& sequence : sequences)
+    any = any || sequence.keys.node() != nullptr || sequence.values.node() != nullptr;
+  if (!any) return false;
+  std::vector<Tensor> inputs{q, options.sinks, options.bias};
+  for (const AttentionSequence& sequence : sequences) {
+    inputs.push_back(sequence.keys);
+    inputs.push_back(sequence.values);
+  }
+  return autograd::needed(inputs);
+}
+
 /// Pairs of a query and a key that it sees.
 double visible_pairs(const AttentionSequence& sequence, const AttentionOptions& options) {
   const int64_t keys = sequence.keys.dim(0);
@@ -108,18 +125,20 @@ Tensor attention(const Tensor& q, std::span<const AttentionSequence> sequences,
   const int64_t value_dim = sequences.empty() ? q.dim(2) : sequences.front().values.dim(2);
   const Shape shape{q.dim(0), q.dim(1), value_dim};
   const bool whole = covered == q.dim(0);
-  const Tensor result =
+  Tensor result =
       whole ? Tensor::empty(shape, q.dtype(), q.device()) : Tensor::zeros(shape, q.dtype(), q.device());
   AttentionProblem problem{q, sequences, options, result, Tensor(), 0, value_dim};
-  if (log_sum_exp != nullptr) {
+  const bool records = is_recorded(q, sequences, options);
+  if (log_sum_exp != nullptr || records) {
     const std::vector<float> nothing(static_cast<size_t>(q.dim(0) * q.dim(1)),
                                      -std::numeric_limits<float>::infinity());
     problem.log_sum_exp = Tensor::from(nothing, {q.dim(0), q.dim(1)}, q.device());
-    *log_sum_exp = problem.log_sum_exp;
+    if (log_sum_exp != nullptr) *log_sum_exp = problem.log_sum_exp;
   }
   if (covered == 0 || q.dim(1) == 0) return result;
   problem.key_value_heads = sequences.front().keys.dim(1);
   choose<AttentionProblem>("attention", kKernels, q.device(), problem).run(problem);
+  if (records) record_attention(problem, result);
   return result;
 }
 

@@ -28,7 +28,7 @@ struct AttentionOptions {
   /// window.
   int64_t window = 0;
   float soft_cap = 0;  ///< scores become cap * tanh(score / cap); 0: none
-  Tensor sinks = {};        ///< [heads] f32: an extra logit of each head in the softmax's sum; or nothing
+  Tensor sinks = {};   ///< [heads] f32: an extra logit of each head in the softmax's sum; or nothing
   /// Added to the scores after the cap: [heads or 1, tokens, longest key_count or more] f32, any strides but
   /// dense in the last dimension; -inf hides a key; or nothing.
   Tensor bias = {};
@@ -44,7 +44,7 @@ struct AttentionOptions {
 /// Tiled with a running maximum: scores are never whole in memory (Milakov and Gimelshein, "Online normalizer
 /// calculation for softmax", 2018; Dao et al., "FlashAttention", 2022). Key tiles start at multiples of a
 /// fixed size from key 0, so that a query's output has the same bits alone, in a batch, decoded or prefilled,
-/// whatever the threads.
+/// whatever the threads. Gradients reach q, keys, values, sinks and bias; `log_sum_exp` has none.
 Tensor attention(const Tensor& q, std::span<const AttentionSequence> sequences,
                  const AttentionOptions& options, Tensor* log_sum_exp = nullptr);
 Cost attention_cost(const Shape& q, std::span<const AttentionSequence> sequences,

@@ -26,4 +26,8 @@ Tensor on_grid(const Tensor& tensor);
 void expect_gradient(const std::vector<Tensor>& inputs, const Operation& operation,
                      const GradientTolerance& tolerance = {});
 
+/// The same without finite differences, for larger sizes and narrow floats.
+void expect_same_gradient(const std::vector<Tensor>& inputs, const Operation& operation,
+                          const Tolerance& tolerance = {1e-5, 1e-5});
+
 }  // namespace martlet::ops::testing

@@ -1,0 +1,15 @@
+#include "ops/cpu/floats_portable.h"
+// Mathematics and blocks are written over the lanes above, the kernel over all of them.
+#include "ops/cpu/float_math.h"
+// Keeps the order.
+#include "ops/cpu/float_blocks_portable.h"
+// Keeps the order.
+#include "ops/cpu/attention_backward_templates.h"
+
+namespace martlet::ops::cpu {
+
+void attention_backward_portable(const AttentionBackwardUnit& unit) {
+  run_unit(unit);
+}
+
+}  // namespace martlet::ops::cpu

@@ -1,0 +1,91 @@
+"""Gradients of small random models of every family against PyTorch through transformers."""
+import json
+import os
+import pathlib
+import subprocess
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+import transformers
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DRIVER = os.environ.get("MARTLET_GRADIENTS", str(ROOT / "build/release/tests/gradients_driver"))
+SIZES = dict(vocab_size=199, hidden_size=48, num_hidden_layers=3, max_position_embeddings=256, intermediate_size=80, num_attention_heads=4,
+             num_key_value_heads=2)
+
+
+def llama(tied=False):
+    return transformers.LlamaForCausalLM, transformers.LlamaConfig(**SIZES, attention_bias=True, mlp_bias=True, tie_word_embeddings=tied)
+
+
+def llama_tied():
+    return llama(True)
+
+
+def mistral():
+    return transformers.MistralForCausalLM, transformers.MistralConfig(**SIZES, sliding_window=7)
+
+
+def qwen2():
+    return transformers.Qwen2ForCausalLM, transformers.Qwen2Config(**SIZES)
+
+
+def qwen3():
+    return transformers.Qwen3ForCausalLM, transformers.Qwen3Config(**SIZES, head_dim=16)
+
+
+def smollm3():
+    return transformers.SmolLM3ForCausalLM, transformers.SmolLM3Config(**SIZES, no_rope_layers=[1, 0, 1], pad_token_id=0, bos_token_id=1,
+                                                                      eos_token_id=2)
+
+
+def gemma3():
+    return transformers.Gemma3ForCausalLM, transformers.Gemma3TextConfig(**SIZES, head_dim=16, query_pre_attn_scalar=20, sliding_window=9,
+                                                                        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+                                                                        final_logit_softcapping=3.0)
+
+
+def gpt2():
+    return transformers.GPT2LMHeadModel, transformers.GPT2Config(vocab_size=199, n_embd=48, n_layer=2, n_head=4, n_positions=256,
+                                                                resid_pdrop=0, embd_pdrop=0, attn_pdrop=0)
+
+
+@pytest.mark.parametrize("family", [llama, llama_tied, mistral, qwen2, qwen3, smollm3, gemma3, gpt2])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_gradients_agree_with_transformers(family, seed, tmp_path):
+    torch.manual_seed(seed)
+    cls, config = family()
+    config._attn_implementation = "eager"
+    model = cls(config).eval()
+    with torch.no_grad():  # biases and norms begin at 0 and 1, which would hide mistakes
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * (0.2 if parameter.ndim == 1 else 0.05))
+    model.save_pretrained(tmp_path / "model")
+    random = np.random.default_rng(seed)
+    sequences = [random.integers(0, 199, length).tolist() for length in (30, 2, 101)]
+    count = sum(len(ids) - 1 for ids in sequences)
+    total = 0
+    for ids in sequences:
+        logits = model(torch.tensor(ids[:-1])[None]).logits[0]
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:]), reduction="sum") / count
+        loss.backward()
+        total += loss.item()
+    (tmp_path / "case.json").write_text(json.dumps({"sequences": sequences}))
+    out = subprocess.run([DRIVER, tmp_path / "model", tmp_path / "case.json", tmp_path / "out"], check=True, capture_output=True, text=True)
+    assert float(out.stdout) == pytest.approx(total, rel=1e-5)
+    got = {}
+    for file in (tmp_path / "out").glob("*.safetensors"):
+        got.update(safetensors.numpy.load_file(file))
+    compared = 0
+    for name, parameter in model.named_parameters():
+        stored = got.get(name)
+        if stored is None:
+            stored = got.get("model." + name, got.get(name.removeprefix("transformer.")))
+        assert stored is not None, f"{name} is not among {sorted(got)[:5]}"
+        expected = parameter.grad.numpy()
+        assert stored.shape == expected.shape
+        assert np.abs(stored - expected).max() <= 1e-4 * np.abs(expected).max() + 1e-9, name
+        compared += 1
+    assert compared > 10
