@@ -12,6 +12,7 @@ constexpr std::array kVerbs{
     Verb{"run", "continue a prompt, or a file of prompts", run_run},
     Verb{"logits", "next-token scores at every position of given token ids", run_logits},
     Verb{"tokenize", "text to token ids and back", run_tokenize},
+    Verb{"tokenizer", "train a tokenizer on text", run_tokenizer},
     Verb{"inspect", "the model as a tree: shapes, types, parameters, bytes", run_inspect},
     Verb{"tensor", "one weight of a model, dequantised", run_tensor},
     Verb{"apply", "rewrite a model and write it as a new one", run_apply},

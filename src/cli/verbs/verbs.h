@@ -21,5 +21,6 @@ int run_rewrites(std::span<const std::string> arguments);
 int run_run(std::span<const std::string> arguments);
 int run_tensor(std::span<const std::string> arguments);
 int run_tokenize(std::span<const std::string> arguments);
+int run_tokenizer(std::span<const std::string> arguments);
 
 }  // namespace martlet::cli
