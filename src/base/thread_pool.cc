@@ -21,6 +21,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <exception>
 #include <mutex>
 #include <optional>
@@ -66,6 +67,25 @@ bool spin_until(Done done) {
 }
 
 using Body = FunctionRef<void(int64_t, int64_t)>;
+
+/// While it lives, this thread takes no signals, nor will those that it starts. A signal then goes to the
+/// main thread, whose wait for a person or a file it must end.
+class BlockedSignals {
+ public:
+  BlockedSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    // But those that a thread's own mistake raises: handlers that report them must run.
+    for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP}) sigdelset(&all, own);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+ private:
+  sigset_t before_;
+};
 
 /// [0, count) cut at multiples of the grain into nearly equal ranges.
 struct Partition {
@@ -186,6 +206,7 @@ class Pool {
     const uint32_t now = epoch_.load(std::memory_order_relaxed);
     claims_ = std::vector<Claim>(static_cast<size_t>(threads));
     for (Claim& each : claims_) each.epoch.store(now, std::memory_order_relaxed);
+    const BlockedSignals inherited_by_workers;
     try {
       for (int64_t range = 1; range < threads; ++range) {
         workers_.emplace_back([this, range, now] { work(range, now); });

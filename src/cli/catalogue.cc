@@ -10,6 +10,8 @@ constexpr std::array kVerbs{
     Verb{"quickstart", "from nothing to a conversation with a small model", run_quickstart},
     Verb{"chat", "talk with a model", run_chat},
     Verb{"run", "continue a prompt, or a file of prompts", run_run},
+    Verb{"embed", "texts as vectors", run_embed},
+    Verb{"eval", "how well a model predicts a text: loss and perplexity", run_eval},
     Verb{"logits", "next-token scores at every position of given token ids", run_logits},
     Verb{"tokenize", "text to token ids and back", run_tokenize},
     Verb{"tokenizer", "train a tokenizer on text", run_tokenizer},

@@ -3,23 +3,37 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "formats/gguf.h"
-#include "infer/language_model.h"
 
 namespace martlet::cli {
 
-text::ChatFormat load_chat_format(const std::string& path) {
-  if (is_directory(path)) return text::ChatFormat::load(path);
-  const formats::GgufFile file(path);
-  const text::GgufVocabulary vocabulary = infer::vocabulary_of(file);
-  const auto text_of = [&](std::optional<int64_t> id) -> std::string {
-    if (!id || *id < 0 || *id >= static_cast<int64_t>(vocabulary.tokens.size())) return "";
-    return std::string(vocabulary.tokens[static_cast<size_t>(*id)]);
+namespace {
+
+/// Template and tokens only: the vocabulary stays where it is.
+text::ChatFormat format_of(const formats::GgufFile& file) {
+  const formats::GgufMetadata& metadata = file.metadata();
+  std::vector<std::string_view> tokens;
+  if (metadata.has("tokenizer.ggml.tokens")) tokens = metadata.texts("tokenizer.ggml.tokens");
+  const auto token = [&](std::string_view key) -> std::string_view {
+    const int64_t id = metadata.has(key) ? metadata.integer(key) : -1;
+    return id >= 0 && id < static_cast<int64_t>(tokens.size()) ? tokens[static_cast<size_t>(id)] : "";
   };
   Json config;
-  if (!vocabulary.chat_template.empty()) config.set("chat_template", vocabulary.chat_template);
-  config.set("bos_token", text_of(vocabulary.bos));
-  config.set("eos_token", text_of(vocabulary.eos));
+  const std::string_view source = metadata.text("tokenizer.chat_template", "");
+  if (!source.empty()) config.set("chat_template", source);
+  config.set("bos_token", token("tokenizer.ggml.bos_token_id"));
+  config.set("eos_token", token("tokenizer.ggml.eos_token_id"));
   return text::ChatFormat::from_config(config);
+}
+
+}  // namespace
+
+text::ChatFormat load_chat_format(const std::string& path) {
+  return is_directory(path) ? text::ChatFormat::load(path) : format_of(formats::GgufFile(path));
+}
+
+text::ChatFormat chat_format_of(const infer::LanguageModel& model) {
+  const models::OpenModel& files = model.files();
+  return files.gguf ? format_of(*files.gguf) : text::ChatFormat::load(files.files.path);
 }
 
 std::string render_request(const text::ChatFormat& format, const Json& request, const std::string& where) {

@@ -4,10 +4,10 @@
 
 namespace martlet::cli {
 
-/// Talks with a person until the end of input or /quit; /help lists what else there is.
-void chat_loop(ChatSession& session, infer::GenerationOptions options);
+/// Reads messages and commands from standard input until its end, and answers them.
+void chat_loop(ChatSession& session, ReplyOptions options);
 
-/// Shows a reply as it comes and returns its statistics.
-ReplyStatistics show_reply(ChatSession& session, const infer::GenerationOptions& options);
+/// Streams the next reply to standard output, and what a person should know of how it ended.
+ReplyStatistics show_reply(ChatSession& session, const ReplyOptions& options);
 
 }  // namespace martlet::cli

@@ -27,8 +27,9 @@ double ReplyStatistics::tokens_per_second() const {
 }
 
 ChatSession::ChatSession(const infer::LanguageModel& model, text::ChatFormat format)
-    : model_(model), format_(std::move(format)) {
+    : model_(model), format_(std::move(format)), context_(model.tree().shape().layers) {
   format_.choose(false);  // says at once when the model cannot chat
+  model_.tokenizer();
 }
 
 void ChatSession::add(std::string_view role, std::string_view content) {
@@ -38,12 +39,21 @@ void ChatSession::add(std::string_view role, std::string_view content) {
   messages_.push_back(std::move(message));
 }
 
+bool ChatSession::has_system() const {
+  const Json::Array& list = messages_.array();
+  return !list.empty() && is_from(list.front(), "system");
+}
+
 void ChatSession::set_system(std::string_view text) {
   Json::Array& list = messages_.array();
-  if (!list.empty() && is_from(list.front(), "system")) list.erase(list.begin());
+  if (has_system()) {
+    list.erase(list.begin());
+    if (first_seen_ > 0) --first_seen_;
+  }
   if (text.empty()) return;
   add("system", text);
   std::rotate(list.begin(), list.end() - 1, list.end());
+  if (first_seen_ > 0) ++first_seen_;
 }
 
 void ChatSession::say(std::string_view text) {
@@ -66,38 +76,73 @@ void ChatSession::set_messages(Json messages, const std::string& where) {
       bad_input("{}: a message needs 'role' and 'content', got {}", where, message.dump());
   }
   messages_ = std::move(messages);
+  first_seen_ = 0;
 }
 
-ReplyStatistics ChatSession::reply(const infer::GenerationOptions& options,
-                                   const std::function<void(std::string_view)>& show) {
+void ChatSession::clear() {
+  Json::Array& list = messages_.array();
+  list.resize(has_system() ? 1 : 0);
+  first_seen_ = 0;
+}
+
+std::vector<int32_t> ChatSession::prompt_from(size_t first) const {
+  Json seen{Json::Array{}};
+  for (size_t i = 0; i < messages_.array().size(); ++i)
+    if (i >= first || (i == 0 && has_system())) seen.push_back(messages_.array()[i]);
   Json request;
-  request.set("messages", messages_);
-  const std::string prompt = render_request(format_, request, "the conversation");
+  request.set("messages", std::move(seen));
   // The template has written the special tokens already.
-  const std::vector<int32_t> ids = model_.tokenizer().encode(prompt, {.add_special_tokens = false});
+  return model_.tokenizer().encode(render_request(format_, request, "the conversation"),
+                                   {.add_special_tokens = false});
+}
+
+std::vector<int32_t> ChatSession::fitting_prompt() {
+  std::vector<int32_t> ids = prompt_from(first_seen_);
+  const int64_t limit = model_.tree().shape().max_positions;
+  const auto size = [&] { return static_cast<int64_t>(ids.size()); };
+  // A reply needs room too.
+  if (limit <= 0 || size() <= limit - limit / 8) return ids;
+  const Json::Array& list = messages_.array();
+  for (size_t next = std::max<size_t>(first_seen_, has_system() ? 1 : 0) + 1; next < list.size(); ++next) {
+    if (!is_from(list[next], "user")) continue;
+    ids = prompt_from(next);
+    first_seen_ = next;
+    if (size() <= limit / 2) return ids;
+  }
+  if (size() >= limit)
+    bad_input("the message has {} tokens and the model's context {}; make it shorter", size(), limit);
+  return ids;
+}
+
+ReplyStatistics ChatSession::reply(const ReplyOptions& options,
+                                   const std::function<void(std::string_view)>& show) {
   ReplyStatistics statistics;
+  const size_t seen_before = first_seen_;
+  const std::vector<int32_t> ids = fitting_prompt();
+  statistics.left_out = static_cast<int64_t>(first_seen_ - seen_before);
+  if (statistics.left_out > 0 && seen_before == 0 && has_system()) --statistics.left_out;
   statistics.prompt_tokens = static_cast<int64_t>(ids.size());
-  text::StreamingDecoder decoder(model_.tokenizer(), {.skip_special_tokens = true});
+  statistics.reused_tokens = infer::reusable_ids(model_.tree(), context_, ids);
   std::string text;
-  const auto give = [&](const std::string& piece) {
-    text += piece;
-    if (!piece.empty()) show(piece);
-  };
   const Clock::time_point begin = Clock::now();
   Clock::time_point first = begin, last = begin;
   try {
-    infer::generate(model_.tree(), std::span(&ids, 1), options, [&](size_t, int32_t id) {
-      last = Clock::now();
-      if (statistics.new_tokens++ == 0) first = last;
-      give(decoder.add(id));
-      return true;
-    });
+    const infer::Reply reply = infer::generate_text_on(
+        model_, context_, ids, options.generation, options.stop_texts, [&](size_t, std::string_view piece) {
+          last = Clock::now();
+          if (statistics.new_tokens++ == 0) first = last;
+          text += piece;
+          if (!piece.empty()) show(piece);
+          return true;
+        });
+    statistics.new_tokens = static_cast<int64_t>(reply.ids.size());
+    statistics.finish = reply.finish;
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInterrupted) throw;
     clear_interrupt();
-    statistics.stopped = true;
+    statistics.interrupted = true;
+    statistics.finish = infer::Finish::kStopped;
   }
-  give(decoder.finish());
   statistics.first_token_seconds = seconds_between(begin, first);
   statistics.decode_seconds = seconds_between(first, last);
   add("assistant", text);

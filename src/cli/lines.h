@@ -1,15 +1,20 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
+
 namespace martlet::cli {
 
-/// Standard input to its end.
+/// Standard input to its end. Throws kInterrupted when a person stops it.
 std::string read_standard_input();
-/// The lines of a text, without their ends; a last empty one is left out.
+/// A file whole, or standard input for "-".
+std::string read_input(const std::string& path);
+/// The lines of a text, without their ends ("\n" or "\r\n"); a last empty one is left out.
 std::vector<std::string> lines_of(const std::string& text);
 
 /// The lines of standard input as they come, many at a time: whoever writes a line and waits gets its answer,
@@ -31,5 +36,10 @@ class LineBlocks {
   size_t lines_before_ = 0;
   bool ended_ = false;
 };
+
+/// Calls `take` with every line of a .jsonl text and its place, "prompts.jsonl:3"; empty lines are passed
+/// over. Throws BadInput, naming the place, for a line that is no table.
+void for_each_json_line(const std::string& text, const std::string& file,
+                        const std::function<void(const Json& line, const std::string& where)>& take);
 
 }  // namespace martlet::cli

@@ -88,7 +88,8 @@ void install_signal_handlers() {
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigemptyset(&action.sa_mask);
-  // No SA_RESTART: a read that waits for a person must return.
+  // A write that waits for its reader goes on; waits for a person end by poll, which never restarts.
+  action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
   std::signal(SIGPIPE, SIG_DFL);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <fmt/core.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -119,8 +120,16 @@ int terminal_width() {
   return size.ws_col;
 }
 
+bool wants_colours() {
+  // https://no-color.org: set and not empty, whatever it says.
+  const char* refused = std::getenv("NO_COLOR");
+  if (refused != nullptr && *refused != '\0') return false;
+  const char* kind = std::getenv("TERM");
+  return stdout_is_terminal() && (kind == nullptr || std::string_view(kind) != "dumb");
+}
+
 std::string styled(Style style, std::string_view text) {
-  if (!stdout_is_terminal()) return std::string(text);
+  if (!wants_colours()) return std::string(text);
   return fmt::format("\x1b[{}m{}\x1b[0m", code(style), text);
 }
 

@@ -16,8 +16,11 @@ bool stdin_is_terminal();
 /// Columns of the terminal on standard error; 80 when unknown.
 int terminal_width();
 
+/// Standard output is a terminal that shows colours, and NO_COLOR does not refuse them.
+bool wants_colours();
+
 enum class Style { kBold, kDim, kGreen, kCyan, kRed };
-/// `text` with the style's codes when standard output is a terminal, else unchanged.
+/// `text` with the style's codes where `wants_colours`, else unchanged.
 std::string styled(Style style, std::string_view text);
 
 /// A bar on standard error when that is a terminal, else silence.

@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
-#include "infer/kv_cache.h"
 
 namespace martlet::infer {
 namespace {
@@ -16,80 +15,83 @@ struct Sequence {
   size_t number;
   const std::vector<int32_t>* prompt;
   GrowingKvCache cache;
-  Generated result;
+  Generated result = {};
   bool done = false;
-};
+  int64_t forgotten = 0;             // ids after the first one that were left behind
+  std::vector<int32_t> unread = {};  // before the next token can be chosen
 
-/// The last row of each sequence of a batch: [sequences, hidden].
-Tensor last_rows(const Tensor& hidden, const nn::Batch& batch) {
-  const Tensor rows = Tensor::empty({batch.sequence_count(), hidden.dim(1)}, hidden.dtype(), hidden.device());
-  for (int64_t i = 0; i < batch.sequence_count(); ++i)
-    rows.slice(0, i, i + 1).copy_elements(hidden.slice(0, batch.end(i) - 1, batch.end(i)));
-  return rows;
-}
+  /// More than the last token: its prompt, or what is left after forgetting.
+  bool is_reading() const { return result.ids.empty() || unread.size() > 1; }
+};
 
 class Generation {
  public:
   Generation(nn::Model& model, const GenerationOptions& options, const OnToken& on_token)
       : model_(model), options_(options), on_token_(on_token) {}
 
-  void run(std::vector<Sequence>& sequences) {
-    prefill(sequences);
-    std::vector<Sequence*> running;
-    while (true) {
-      running.clear();
-      for (Sequence& sequence : sequences)
-        if (!sequence.done) running.push_back(&sequence);
-      if (running.empty()) return;
-      throw_if_interrupted();
-      nn::Batch batch;
-      for (Sequence* sequence : running)
-        batch.add(std::span(&sequence->result.ids.back(), 1), &sequence->cache);
-      choose(running, batch, model_.hidden(batch));
+  /// Continues every sequence until it has stopped. A cache may hold the beginning of its prompt.
+  void run(std::span<Sequence> sequences) {
+    for (Sequence& sequence : sequences) {
+      sequence.done = options_.max_new_tokens == 0;
+      look_ahead(sequence);
+    }
+    while (step(sequences)) {
     }
   }
 
  private:
-  /// Reads the prompts, as many together as fit, long ones in pieces.
-  void prefill(std::vector<Sequence>& sequences) {
-    std::vector<int64_t> read(sequences.size(), 0);
-    for (size_t first = 0; first < sequences.size();) {
-      throw_if_interrupted();
-      nn::Batch batch;
-      std::vector<Sequence*> finished;
-      size_t next = first;
-      while (next < sequences.size() && batch.token_count() < kPrefillTokens) {
-        const std::vector<int32_t>& prompt = *sequences[next].prompt;
-        const int64_t left = static_cast<int64_t>(prompt.size()) - read[next];
-        const int64_t now = std::min(left, kPrefillTokens - batch.token_count());
-        batch.add(std::span(prompt).subspan(static_cast<size_t>(read[next]), static_cast<size_t>(now)),
-                  &sequences[next].cache);
-        read[next] += now;
-        finished.push_back(now == left ? &sequences[next] : nullptr);
-        if (now < left) break;
-        ++next;
-      }
-      choose(finished, batch, model_.hidden(batch));
-      first = next;
+  /// One forward: prompts first, as many together as fit, long ones in pieces; when all are read, a token of
+  /// each. False when every sequence has stopped.
+  bool step(std::span<Sequence> sequences) {
+    bool reading = false, waiting = false;
+    for (const Sequence& sequence : sequences) {
+      waiting |= !sequence.done;
+      reading |= !sequence.done && sequence.is_reading();
     }
+    if (!waiting) return false;
+    throw_if_interrupted();
+    nn::Batch batch;
+    std::vector<Ready> ready;
+    for (Sequence& sequence : sequences) {
+      if (sequence.done || sequence.is_reading() != reading) continue;
+      if (reading && batch.token_count() >= kPrefillTokens) break;
+      std::vector<int32_t>& unread = sequence.unread;
+      const auto left = static_cast<int64_t>(unread.size());
+      const int64_t now = reading ? std::min(left, kPrefillTokens - batch.token_count()) : left;
+      batch.add(std::span(unread).first(static_cast<size_t>(now)), &sequence.cache,
+                sequence.cache.length() + left);
+      unread.erase(unread.begin(), unread.begin() + now);
+      if (unread.empty()) ready.push_back({&sequence, batch.token_count() - 1});
+    }
+    choose(ready, model_.hidden(batch));
+    return true;
   }
 
-  /// Picks the next token of every sequence of the batch that has one to pick.
-  void choose(std::span<Sequence* const> sequences, const nn::Batch& batch, const Tensor& hidden) {
-    const Tensor scores = model_.logits(last_rows(hidden, batch));
+  struct Ready {
+    Sequence* sequence;
+    int64_t row;  // its last one of the forward
+  };
+
+  /// Picks the next token of every sequence that is read to its end.
+  void choose(std::span<const Ready> ready, const Tensor& hidden) {
+    if (ready.empty()) return;
+    const auto count = static_cast<int64_t>(ready.size());
+    const Tensor rows = Tensor::empty({count, hidden.dim(1)}, hidden.dtype(), hidden.device());
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t row = ready[static_cast<size_t>(i)].row;
+      rows.slice(0, i, i + 1).copy_elements(hidden.slice(0, row, row + 1));
+    }
+    const Tensor scores = model_.logits(rows);
     const std::vector<float> all = scores.to_vector<float>();
     const auto width = static_cast<size_t>(scores.dim(1));
-    for (size_t i = 0; i < sequences.size(); ++i)
-      if (sequences[i] != nullptr) take(*sequences[i], std::span(all).subspan(i * width, width));
+    for (size_t i = 0; i < ready.size(); ++i)
+      take(*ready[i].sequence, std::span(all).subspan(i * width, width));
   }
 
   void take(Sequence& sequence, std::span<const float> scores) {
     std::vector<int32_t>& ids = sequence.result.ids;
-    if (static_cast<int64_t>(ids.size()) >= options_.max_new_tokens) {
-      sequence.done = true;
-      return;
-    }
-    const int32_t id = sample(scores, options_.sampling, *sequence.prompt, ids, sequence.number);
+    const int32_t id =
+        sample(scores, options_.sampling, *sequence.prompt, ids, options_.first_sequence + sequence.number);
     if (std::find(options_.stop_ids.begin(), options_.stop_ids.end(), id) != options_.stop_ids.end()) {
       sequence.result.finish = Finish::kStop;
       sequence.done = true;
@@ -97,19 +99,54 @@ class Generation {
     }
     ids.push_back(id);
     const auto length = static_cast<int64_t>(sequence.prompt->size() + ids.size());
-    const int64_t limit = model_.shape().max_positions;
+    const bool full = options_.context == ContextPolicy::kStop && limit() > 0 && length > limit();
     if (on_token_ && !on_token_(sequence.number, id)) {
       sequence.result.finish = Finish::kStopped;
       sequence.done = true;
-    } else if (static_cast<int64_t>(ids.size()) >= options_.max_new_tokens || (limit > 0 && length > limit)) {
+    } else if (static_cast<int64_t>(ids.size()) >= options_.max_new_tokens || full) {
       sequence.done = true;
+    } else {
+      look_ahead(sequence);
     }
   }
+
+  /// Sets what must be read before the next token.
+  void look_ahead(Sequence& sequence) {
+    const std::vector<int32_t>& prompt = *sequence.prompt;
+    const std::vector<int32_t>& ids = sequence.result.ids;
+    const int64_t forgotten = forgotten_ids(static_cast<int64_t>(prompt.size() + ids.size()), limit());
+    if (forgotten > sequence.forgotten) sequence.cache.truncate(0);
+    sequence.forgotten = forgotten;
+    const int64_t held = sequence.cache.length();
+    const auto visible_from = [&](const std::vector<int32_t>& from, int64_t begin) {
+      for (size_t i = static_cast<size_t>(std::max<int64_t>(begin, 0)); i < from.size(); ++i)
+        sequence.unread.push_back(from[i]);
+    };
+    if (forgotten > 0 && held == 0) sequence.unread.push_back(prompt.front());
+    const int64_t begin = held + forgotten + (forgotten > 0 && held == 0 ? 1 : 0);
+    visible_from(prompt, begin);
+    visible_from(ids, begin - static_cast<int64_t>(prompt.size()));
+  }
+
+  int64_t limit() const { return model_.shape().max_positions; }
 
   nn::Model& model_;
   const GenerationOptions& options_;
   const OnToken& on_token_;
 };
+
+void check_prompt(const nn::Model& model, const std::vector<int32_t>& prompt, ContextPolicy policy) {
+  if (prompt.empty()) bad_input("a prompt without tokens has nothing to continue");
+  if (policy == ContextPolicy::kSlide)
+    check_vocabulary(model.shape(), prompt);
+  else
+    check_ids(model.shape(), prompt);
+}
+
+void check_generation(const nn::Model& model, const GenerationOptions& options) {
+  check(options.sampling);
+  if (!model.shape().generates) bad_input("this model has no head that predicts tokens: it cannot generate");
+}
 
 }  // namespace
 
@@ -118,33 +155,74 @@ std::string_view name_of(Finish finish) {
   return kNames[static_cast<size_t>(finish)];
 }
 
-void check_ids(const nn::ModelShape& shape, std::span<const int32_t> ids) {
+void check_vocabulary(const nn::ModelShape& shape, std::span<const int32_t> ids) {
   for (const int32_t id : ids)
     if (id < 0 || id >= shape.vocabulary_size)
       bad_input("token id {} is outside the vocabulary of {}", id, shape.vocabulary_size);
+}
+
+void check_ids(const nn::ModelShape& shape, std::span<const int32_t> ids) {
+  check_vocabulary(shape, ids);
   if (shape.max_positions > 0 && static_cast<int64_t>(ids.size()) > shape.max_positions)
     bad_input("the prompt has {} tokens and the model's context {}; shorten the prompt", ids.size(),
               shape.max_positions);
 }
 
+int64_t forgotten_ids(int64_t length, int64_t limit) {
+  if (limit <= 0 || length <= limit) return 0;
+  const int64_t half = std::max<int64_t>(limit / 2, 1);
+  return (length - limit + half - 1) / half * half;
+}
+
 std::vector<Generated> generate(nn::Model& model, std::span<const std::vector<int32_t>> prompts,
                                 const GenerationOptions& options, const OnToken& on_token) {
-  check(options.sampling);
-  if (!model.shape().generates) bad_input("this model has no head that predicts tokens: it cannot generate");
-  for (const std::vector<int32_t>& prompt : prompts) {
-    if (prompt.empty()) bad_input("a prompt without tokens has nothing to continue");
-    check_ids(model.shape(), prompt);
-  }
+  check_generation(model, options);
+  for (const std::vector<int32_t>& prompt : prompts) check_prompt(model, prompt, options.context);
   std::vector<Generated> results(prompts.size());
   const auto width = static_cast<size_t>(std::max<int64_t>(options.batch, 1));
   for (size_t first = 0; first < prompts.size(); first += width) {
     std::vector<Sequence> sequences;
     for (size_t i = first; i < std::min(first + width, prompts.size()); ++i)
-      sequences.push_back({i, &prompts[i], GrowingKvCache(model.shape().layers), {}, false});
+      sequences.push_back({i, &prompts[i], GrowingKvCache(model.shape().layers)});
     Generation(model, options, on_token).run(sequences);
     for (Sequence& sequence : sequences) results[sequence.number] = std::move(sequence.result);
   }
   return results;
+}
+
+int64_t reusable_ids(const nn::Model& model, const ReadContext& context, std::span<const int32_t> prompt) {
+  const auto size = static_cast<int64_t>(prompt.size());
+  // Where ids are forgotten, positions move, and nothing that was read stays right.
+  if (forgotten_ids(size, model.shape().max_positions) > 0) return 0;
+  const auto [held, same] =
+      std::mismatch(context.ids.begin(), context.ids.end(), prompt.begin(), prompt.end());
+  // The last id is read in any case: its scores choose the first new token.
+  return std::min<int64_t>(held - context.ids.begin(), size - 1);
+}
+
+Generated generate_on(nn::Model& model, ReadContext& context, const std::vector<int32_t>& prompt,
+                      const GenerationOptions& options, const OnToken& on_token) {
+  check_generation(model, options);
+  check_prompt(model, prompt, options.context);
+  const int64_t common = reusable_ids(model, context, prompt);
+  Sequence sequence{0, &prompt, std::move(context.cache)};
+  sequence.cache.truncate(common);
+  const auto give_back = [&] {
+    // What a forward that failed left in some layers goes.
+    sequence.cache.truncate(sequence.forgotten > 0 ? 0 : sequence.cache.length());
+    context.ids = prompt;
+    context.ids.insert(context.ids.end(), sequence.result.ids.begin(), sequence.result.ids.end());
+    context.ids.resize(static_cast<size_t>(sequence.cache.length()));
+    context.cache = std::move(sequence.cache);
+  };
+  try {
+    Generation(model, options, on_token).run(std::span(&sequence, 1));
+  } catch (...) {
+    give_back();
+    throw;
+  }
+  give_back();
+  return std::move(sequence.result);
 }
 
 Tensor all_logits(nn::Model& model, std::span<const int32_t> ids) {

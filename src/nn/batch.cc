@@ -6,14 +6,16 @@
 
 namespace martlet::nn {
 
-void Batch::add(std::span<const int32_t> ids, KvCache* cache) {
+void Batch::add(std::span<const int32_t> ids, KvCache* cache, int64_t whole_length) {
   const int64_t first = cache == nullptr ? 0 : cache->length();
   ids_.insert(ids_.end(), ids.begin(), ids.end());
   for (size_t i = 0; i < ids.size(); ++i)
     positions_.push_back(static_cast<int32_t>(first + static_cast<int64_t>(i)));
   starts_.push_back(static_cast<int64_t>(ids_.size()));
   caches_.push_back(cache);
-  longest_ = std::max(longest_, first + static_cast<int64_t>(ids.size()));
+  const int64_t length = first + static_cast<int64_t>(ids.size());
+  lengths_.push_back(std::max(length, whole_length));
+  longest_ = std::max(longest_, length);
 }
 
 const ops::RopeTable& Batch::rope_table(const ops::RopeScaling& scaling) const {
@@ -32,7 +34,7 @@ const ops::RopeTable& Batch::rope_table(const ops::RopeScaling& scaling) const {
     const std::span<const int32_t> positions =
         std::span(positions_).subspan(static_cast<size_t>(first), static_cast<size_t>(count));
     const ops::RopeTable rows =
-        ops::rope_table(positions, ops::rope_frequencies(scaling, positions.back() + int64_t{1}));
+        ops::rope_table(positions, ops::rope_frequencies(scaling, lengths_[static_cast<size_t>(sequence)]));
     table->cosine.slice(0, first, first + count).copy_elements(rows.cosine);
     table->sine.slice(0, first, first + count).copy_elements(rows.sine);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <mutex>
@@ -33,6 +34,27 @@ Ranges ranges_of(int64_t count, int64_t grain) {
   });
   std::sort(ranges.begin(), ranges.end());
   return ranges;
+}
+
+TEST_F(ThreadPool, SignalsGoToTheCallerAndNotToWorkers) {
+  set_thread_count(4);
+  const auto takes_interrupts = [] {
+    sigset_t blocked;
+    pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+    return sigismember(&blocked, SIGINT) == 0;
+  };
+  const std::thread::id caller = std::this_thread::get_id();
+  std::atomic<int> workers{0};
+  // Each range waits for all, so that no thread does two.
+  std::atomic<int> arrived{0};
+  parallel_for(4, 1, [&](int64_t, int64_t) {
+    ++arrived;
+    while (arrived < 4) std::this_thread::yield();
+    EXPECT_EQ(takes_interrupts(), std::this_thread::get_id() == caller);
+    workers += std::this_thread::get_id() != caller;
+  });
+  EXPECT_EQ(workers, 3);
+  EXPECT_TRUE(takes_interrupts());
 }
 
 TEST_F(ThreadPool, RangesAreContiguousNearlyEqualAndCutAtTheGrain) {

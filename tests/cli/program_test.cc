@@ -1,28 +1,13 @@
-#include <cstdlib>
 #include <gmock/gmock.h>
-#include <sys/wait.h>
 
-#include "base/files.h"
 #include "cli/verb.h"
-#include "scratch.h"
+#include "run_program.h"
 
 namespace martlet::cli {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-struct Outcome {
-  int code;
-  std::string out, err;
-};
-
-Outcome run(const Scratch& scratch, const std::string& words) {
-  const std::string out = scratch.path() + "/out", err = scratch.path() + "/err";
-  const std::string command = std::string(MARTLET_PROGRAM) + " " + words + " >" + out + " 2>" + err;
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_file(out), read_file(err)};
-}
 
 TEST(Program, HelpListsEveryVerbAndEachVerbHelpsWithAnExample) {
   const Scratch scratch;

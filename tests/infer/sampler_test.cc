@@ -47,6 +47,53 @@ TEST(Sampler, FiltersKeepWhatTheirDefinitionsSay) {
   EXPECT_EQ(kept(min_p), 2u);
 }
 
+TEST(Sampler, TypicalKeepsWhatIsNearestToTheEntropy) {
+  // Surprises of 1/2, 1/4, 1/8, 1/8 are 1, 2, 3, 3 bits, the entropy 1.75: nearest first 1/4, 1/2, then 1/8.
+  const std::vector<float> scores = {std::log(0.5f), std::log(0.25f), std::log(0.125f), std::log(0.125f)};
+  SamplingOptions options;
+  options.temperature = 1;
+  const auto kept = [&](double typical_p) {
+    options.typical_p = typical_p;
+    std::vector<int32_t> ids;
+    for (const auto& [id, share] : frequencies(scores, options, 3000)) ids.push_back(id);
+    return ids;
+  };
+  EXPECT_EQ(kept(0.2), (std::vector<int32_t>{1}));
+  EXPECT_EQ(kept(0.7), (std::vector<int32_t>{0, 1}));
+  EXPECT_EQ(kept(0.8), (std::vector<int32_t>{0, 1, 2})) << "the lower id among equals";
+  EXPECT_EQ(kept(1), (std::vector<int32_t>{0, 1, 2, 3}));
+}
+
+TEST(Sampler, EachPenaltyIsItsFormula) {
+  // Draws follow the softmax of the scores as the papers change them.
+  const std::vector<float> scores = {1.0f, 0.5f, -0.5f, 0.0f};
+  const std::vector<int32_t> prompt = {2}, generated = {0, 0, 1};
+  struct Case {
+    SamplingOptions options;
+    std::vector<double> changed;
+  };
+  std::vector<Case> cases(4);
+  cases[0].options.repetition_penalty = 2;  // seen in the prompt or the reply: 0, 1, 2
+  cases[0].changed = {0.5, 0.25, -1.0, 0.0};
+  cases[1].options.frequency_penalty = 0.4;  // once for each time in the reply
+  cases[1].changed = {0.2, 0.1, -0.5, 0.0};
+  cases[2].options.presence_penalty = 0.7;  // once for all
+  cases[2].changed = {0.3, -0.2, -0.5, 0.0};
+  cases[3].options = {.repetition_penalty = 2, .frequency_penalty = 0.1, .presence_penalty = -0.3};
+  cases[3].changed = {0.5 - 0.2 + 0.3, 0.25 - 0.1 + 0.3, -1.0, 0.0};
+  for (Case& test : cases) {
+    test.options.temperature = 0.5;
+    double sum = 0;
+    for (const double score : test.changed) sum += std::exp(score / 0.5);
+    std::map<int32_t, double> share;
+    constexpr int kDraws = 40000;
+    for (int i = 0; i < kDraws; ++i)
+      share[sample(scores, test.options, prompt, generated, static_cast<uint64_t>(i))] += 1.0 / kDraws;
+    for (int32_t id = 0; id < 4; ++id)  // four standard errors are at most 0.01
+      EXPECT_NEAR(share[id], std::exp(test.changed[static_cast<size_t>(id)] / 0.5) / sum, 0.01) << id;
+  }
+}
+
 TEST(Sampler, PenaltiesChangeSeenTokensOnly) {
   const std::vector<float> scores = {2.0f, 1.9f, -1.0f};
   SamplingOptions repetition;

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "formats/npy.h"
-#include "infer/embeddings.h"
+#include "infer/embed.h"
 #include "models/open.h"
 
 namespace martlet::infer {
@@ -35,7 +35,7 @@ void run(std::string_view verb, const std::string& path, const std::string& ids,
     return;
   }
   const Pooling pooling = verb == "mean" ? Pooling::kMean : Pooling::kFirst;
-  formats::write_npy(out, embeddings(*model.tree, sequences, pooling));
+  formats::write_npy(out, embed(*model.tree, sequences, {.pooling = pooling}));
 }
 
 }  // namespace

@@ -21,19 +21,17 @@ int run_chat(std::span<const std::string> arguments) {
             "print the prompt text of {messages, tools} exactly, and nothing else");
   flags.declare(options);
   if (!options.parse(arguments)) return 0;
+  infer::check(flags.sampling);
   const std::string path = model_flags.path();
-  const text::ChatFormat format = load_chat_format(path);
   if (!render.empty()) {
-    const std::string text = render_request(format, Json::parse_file(render), render);
+    const std::string text = render_request(load_chat_format(path), Json::parse_file(render), render);
     std::fwrite(text.data(), 1, text.size(), stdout);
     return 0;
   }
   const infer::LanguageModel model = infer::LanguageModel::load(path, model_flags.open_options());
-  ChatSession session(model, format);
+  ChatSession session(model, chat_format_of(model));
   session.set_system(system);
-  infer::GenerationOptions generation = flags.generation();
-  generation.stop_ids = model.stop_ids();
-  chat_loop(session, generation);
+  chat_loop(session, {flags.generation(model), flags.stop_texts});
   return 0;
 }
 

@@ -51,15 +51,15 @@ int run_quickstart(std::span<const std::string> arguments) {
              model.files().family->name, shape.layers, shape.hidden_size, format_integer(size.parameters),
              format_bytes(static_cast<uint64_t>(size.bytes)));
 
-  infer::GenerationOptions generation;
-  generation.max_new_tokens = 80;
-  generation.stop_ids = model.stop_ids();
-  const text::ChatFormat format = load_chat_format(path);
+  ReplyOptions reply;
+  reply.generation.max_new_tokens = 80;
+  reply.generation.stop_ids = model.stop_ids();
+  const text::ChatFormat format = chat_format_of(model);
   for (const std::string_view question : kQuestions) {
     ChatSession session(model, format);
     session.say(question);
     fmt::print("\n{}\n", styled(Style::kCyan, fmt::format("> {}", question)));
-    const ReplyStatistics statistics = show_reply(session, generation);
+    const ReplyStatistics statistics = show_reply(session, reply);
     fmt::print("{}\n", styled(Style::kDim,
                               fmt::format("first token after {:.2f} s, then {:.1f} tokens/s",
                                           statistics.first_token_seconds, statistics.tokens_per_second())));
@@ -67,8 +67,8 @@ int run_quickstart(std::span<const std::string> arguments) {
   if (!stdin_is_terminal() || !stdout_is_terminal()) return 0;
   fmt::print("\nNow you:\n");
   ChatSession session(model, format);
-  generation.max_new_tokens = 1024;
-  chat_loop(session, generation);
+  reply.generation.max_new_tokens = 1024;
+  chat_loop(session, reply);
   return 0;
 }
 

@@ -1,97 +1,116 @@
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "base/json.h"
-#include "cli/chat_format.h"
 #include "cli/ids.h"
-#include "cli/lines.h"
 #include "cli/model_flags.h"
 #include "cli/options.h"
+#include "cli/prompts.h"
 #include "cli/sampling_options.h"
+#include "cli/terminal.h"
 #include "cli/verbs/verbs.h"
-#include "infer/language_model.h"
+#include "infer/generate_text.h"
 
 namespace martlet::cli {
 namespace {
 
+using Prompts = std::vector<std::vector<int32_t>>;
+
 struct Request {
   ModelFlags model;
-  std::string prompt;
+  std::vector<std::string> prompts;
   std::string prompts_file;
   int64_t batch = 16;
-  bool ignore_eos = false;
+  std::string context = "stop";
   bool json = false;
   SamplingFlags sampling;
   std::string speculate = "off";
 };
 
-std::vector<int32_t> prompt_of(const infer::LanguageModel& model, const Json& line,
-                               const std::string& where) {
-  if (const Json* ids = line.find("ids")) return ids_of(*ids, where);
-  if (const Json* prompt = line.find("prompt")) return model.tokenizer().encode(prompt->string());
-  // The template writes the special tokens itself.
-  if (line.find("messages") != nullptr)
-    return model.tokenizer().encode(render_request(load_chat_format(model.files().files.path), line, where),
-                                    {.add_special_tokens = false});
-  bad_input("{}: a prompt needs one of prompt, messages, ids", where);
-}
-
-std::vector<std::vector<int32_t>> prompts_of(const infer::LanguageModel& model, const Request& request) {
-  std::vector<std::vector<int32_t>> prompts;
-  if (request.prompts_file.empty()) {
-    prompts.push_back(model.tokenizer().encode(request.prompt));
-    return prompts;
-  }
-  const std::vector<std::string> lines = lines_of(read_file(request.prompts_file));
-  for (size_t i = 0; i < lines.size(); ++i) {
-    const std::string where = fmt::format("{}:{}", request.prompts_file, i + 1);
-    prompts.push_back(prompt_of(model, Json::parse(lines[i], where), where));
-  }
-  return prompts;
-}
-
-infer::GenerationOptions generation_of(const infer::LanguageModel& model, const Request& request) {
-  infer::GenerationOptions generation = request.sampling.generation();
-  generation.batch = request.batch;
-  if (!request.ignore_eos) generation.stop_ids = model.stop_ids();
-  return generation;
-}
-
-void print_json(const infer::LanguageModel& model, const std::vector<std::vector<int32_t>>& prompts,
-                const std::vector<infer::Generated>& results, double seconds) {
-  int64_t total = 0;
-  for (const infer::Generated& result : results) total += static_cast<int64_t>(result.ids.size());
-  for (size_t i = 0; i < results.size(); ++i) {
-    Json row;
-    row.set("ids", ids_to_json(results[i].ids));
-    row.set("text", model.has_tokenizer()
-                        ? Json(model.tokenizer().decode(results[i].ids, {.skip_special_tokens = true}))
-                        : Json());
-    row.set("finish", infer::name_of(results[i].finish));
-    row.set("prompt_tokens", static_cast<int64_t>(prompts[i].size()));
-    row.set("tokens_per_s", static_cast<double>(total) / seconds);
-    fmt::print("{}\n", row.dump());
+/// Before the first group runs, so that a prompt that cannot run costs no work.
+void check_prompts(const infer::LanguageModel& model, const Prompts& prompts, infer::ContextPolicy policy) {
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    try {
+      if (policy == infer::ContextPolicy::kSlide)
+        infer::check_vocabulary(model.tree().shape(), prompts[i]);
+      else
+        infer::check_ids(model.tree().shape(), prompts[i]);
+    } catch (Error& error) {
+      if (policy == infer::ContextPolicy::kStop)
+        throw Error(error.code(), fmt::format("{}, or pass --context slide", error.what()))
+            .within(fmt::format("prompt {}", i + 1));
+      throw error.within(fmt::format("prompt {}", i + 1));
+    }
   }
 }
 
-/// Prints one reply as it comes.
-void stream_text(const infer::LanguageModel& model, const std::vector<std::vector<int32_t>>& prompts,
-                 const infer::GenerationOptions& generation) {
-  for (const std::vector<int32_t>& prompt : prompts) {
-    text::StreamingDecoder decoder(model.tokenizer(), {.skip_special_tokens = true});
-    const auto show = [](const std::string& piece) {
-      std::fwrite(piece.data(), 1, piece.size(), stdout);
-      std::fflush(stdout);
-    };
-    infer::generate(model.tree(), std::span(&prompt, 1), generation, [&](size_t, int32_t id) {
-      show(decoder.add(id));
-      return true;
-    });
-    show(decoder.finish());
+void print_row(const infer::LanguageModel& model, const infer::Reply& reply, size_t prompt_tokens,
+               double tokens_per_second) {
+  Json row;
+  row.set("ids", ids_to_json(reply.ids));
+  row.set("text", model.has_tokenizer() ? Json(reply.text) : Json());
+  row.set("finish", infer::name_of(reply.finish));
+  row.set("prompt_tokens", static_cast<int64_t>(prompt_tokens));
+  row.set("tokens_per_s", tokens_per_second);
+  fmt::print("{}\n", row.dump());
+}
+
+/// Calls `take` with each group of prompts that run together. Chance depends on a prompt's number among all.
+template <typename Take>
+void for_each_group(const Prompts& prompts, infer::GenerationOptions generation, Take&& take) {
+  const auto width = static_cast<size_t>(generation.batch);
+  for (size_t first = 0; first < prompts.size(); first += width) {
+    generation.first_sequence = first;
+    take(std::span(prompts).subspan(first, std::min(width, prompts.size() - first)), generation, first);
+  }
+}
+
+/// A row a prompt, in order, as soon as its group is done.
+void print_rows(const infer::LanguageModel& model, const Prompts& prompts,
+                const infer::GenerationOptions& generation, const std::vector<std::string>& stops) {
+  // A bar between rows would only be in the way.
+  const auto progress = stdout_is_terminal() ? nullptr : make_progress();
+  if (progress) progress->start("Running", prompts.size(), "prompts");
+  for_each_group(prompts, generation, [&](auto group, const infer::GenerationOptions& options, size_t first) {
+    const auto start = std::chrono::steady_clock::now();
+    const std::vector<infer::Reply> replies = infer::generate_text(model, group, options, stops);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    size_t tokens = 0;
+    for (const infer::Reply& reply : replies) tokens += reply.ids.size();
+    for (size_t i = 0; i < replies.size(); ++i)
+      print_row(model, replies[i], group[i].size(), static_cast<double>(tokens) / took.count());
+    std::fflush(stdout);
+    if (progress) progress->advance(first + group.size());
+  });
+}
+
+/// Text for people: the first reply of a group as it comes, the others when the group is done, an empty line
+/// between.
+void stream_text(const infer::LanguageModel& model, const Prompts& prompts,
+                 const infer::GenerationOptions& generation, const std::vector<std::string>& stops) {
+  const auto show = [](std::string_view piece) {
+    std::fwrite(piece.data(), 1, piece.size(), stdout);
+    std::fflush(stdout);
+  };
+  model.tokenizer();  // says at once when there is no text to show
+  for_each_group(prompts, generation, [&](auto group, const infer::GenerationOptions& options, size_t first) {
+    if (first > 0) show("\n");
+    std::vector<infer::Reply> replies;
+    try {
+      replies =
+          infer::generate_text(model, group, options, stops, [&](size_t sequence, std::string_view piece) {
+            if (sequence == 0) show(piece);
+            return true;
+          });
+    } catch (const Error&) {
+      show("\n");
+      throw;
+    }
     show("\n");
-  }
+    for (size_t i = 1; i < replies.size(); ++i) show("\n" + replies[i].text + "\n");
+  });
 }
 
 }  // namespace
@@ -100,29 +119,29 @@ int run_run(std::span<const std::string> arguments) {
   Request request;
   Options options("run", "martlet run smollm2 -p 'The capital of France is' -n 20");
   request.model.declare(options);
-  options.text("-p,--prompt", "TEXT", request.prompt, "what to continue")
-      .text("--prompts", "F.jsonl", request.prompts_file, "prompts, one a line: prompt, messages or ids")
+  options.texts("-p,--prompt", "TEXT", request.prompts, "what to continue; may be given several times")
+      .text("--prompts", "F.jsonl", request.prompts_file,
+            "prompts, one a line: prompt, messages or ids; -: standard input")
       .count("--batch", "N", request.batch, "prompts that run together", 1, 4096)
+      .choice(
+          "--context", request.context, {"stop", "slide"},
+          "at the end of the model's context: stop (a longer prompt is an error), or forget the oldest half")
       .choice("--speculate", request.speculate, {"off"}, "guess tokens ahead")
-      .flag("--ignore-eos", request.ignore_eos, "go on past the model's end token")
       .flag("--json", request.json, "one JSON line a prompt");
   request.sampling.declare(options);
   if (!options.parse(arguments)) return 0;
-  if (request.prompt.empty() == request.prompts_file.empty())
+  if (request.prompts.empty() == request.prompts_file.empty())
     fail(ErrorCode::kUsage, "run needs one of -p TEXT and --prompts FILE.jsonl");
+  infer::check(request.sampling.sampling);
   const infer::LanguageModel model =
       infer::LanguageModel::load(request.model.path(), request.model.open_options());
-  const auto prompts = prompts_of(model, request);
-  const infer::GenerationOptions generation = generation_of(model, request);
-  if (!request.json) {
-    stream_text(model, prompts, generation);
-    show_rewrite_reports(model.files());
-    return 0;
-  }
-  const auto start = std::chrono::steady_clock::now();
-  const std::vector<infer::Generated> results = infer::generate(model.tree(), prompts, generation);
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  print_json(model, prompts, results, took.count());
+  infer::GenerationOptions generation = request.sampling.generation(model);
+  generation.batch = request.batch;
+  if (request.context == "slide") generation.context = infer::ContextPolicy::kSlide;
+  const Prompts prompts = request.prompts_file.empty() ? encode_prompts(model, request.prompts)
+                                                       : read_prompts(model, request.prompts_file);
+  check_prompts(model, prompts, generation.context);
+  (request.json ? print_rows : stream_text)(model, prompts, generation, request.sampling.stop_texts);
   show_rewrite_reports(model.files());
   return 0;
 }
