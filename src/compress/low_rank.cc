@@ -76,14 +76,22 @@ std::optional<Tensor> bias_of(const nn::AffineLinear& linear) {
   return linear.bias ? std::optional(linear.bias->tensor()) : std::nullopt;
 }
 
+bool saves(const nn::AffineLinear& linear, int64_t rank) {
+  return rank * (linear.in_features() + linear.out_features()) < linear.in_features() * linear.out_features();
+}
+
+/// Null where the rank that the energy asks for would make the layer no smaller.
 std::shared_ptr<LowRankLinear> decomposed(const nn::AffineLinear& linear, const nn::Arguments& arguments) {
   const ops::Svd parts = ops::svd(linear.weight.weight().unpack());
   const std::vector<float> singular_values = parts.s.to_vector<float>();
   const int64_t full = static_cast<int64_t>(singular_values.size());
-  const int64_t rank =
-      arguments.has("rank")
-          ? std::min(full, arguments.integer("rank"))
-          : rank_for_energy(singular_values, arguments.has("energy") ? arguments.real("energy") : 0.9);
+  int64_t rank = 0;
+  if (arguments.has("rank")) {
+    rank = std::min(full, arguments.integer("rank"));
+  } else {
+    rank = rank_for_energy(singular_values, arguments.has("energy") ? arguments.real("energy") : 0.9);
+    if (!saves(linear, rank)) return nullptr;
+  }
   auto made =
       std::make_shared<LowRankLinear>(linear.in_features(), linear.out_features(), rank, bias_of(linear));
   made->up.set(scaled_columns(parts.u, singular_values, rank));
@@ -99,7 +107,8 @@ const Tensor& saved_tensor(const nn::SavedTensors& saved, const std::string& nam
 }
 
 std::shared_ptr<LowRankLinear> restored(const nn::AffineLinear& linear, const std::string& path,
-                                        const nn::SavedTensors& saved) {
+                                        const nn::Arguments& arguments, const nn::SavedTensors& saved) {
+  if (!arguments.has("rank") && !saved.contains(path + ".down")) return nullptr;  // it was left alone
   const Tensor& down = saved_tensor(saved, path + ".down");
   auto made = std::make_shared<LowRankLinear>(linear.in_features(), linear.out_features(), down.dim(0),
                                               bias_of(linear));
@@ -116,8 +125,9 @@ void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::Rewri
     if (linear == nullptr)
       bad_input("{} is a {}, and only a plain linear layer can be decomposed", path,
                 tree.innermost(path)->kind());
-    tree.replace(path, context.saved != nullptr ? restored(*linear, path, *context.saved)
-                                                : decomposed(*linear, arguments));
+    auto made = context.saved != nullptr ? restored(*linear, path, arguments, *context.saved)
+                                         : decomposed(*linear, arguments);
+    if (made != nullptr) tree.replace(path, std::move(made));
   }
 }
 
@@ -146,7 +156,7 @@ constexpr nn::ArgumentDeclaration kArguments[] = {
      .high = 1e6},
     {.name = "energy",
      .type = nn::ArgumentType::kReal,
-     .help = "the share of squared singular values to keep, if no rank is given (0.9)",
+     .help = "share of squared singular values to keep, if no rank is given (0.9); no layer grows",
      .low = 1e-6,
      .high = 1},
 };

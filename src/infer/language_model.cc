@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "models/gguf_vocabulary.h"
 
 namespace martlet::infer {
 namespace {
@@ -12,14 +13,6 @@ namespace {
 // turns by another.
 constexpr std::string_view kTurnEnds[] = {"<|im_end|>",    "<|eot_id|>", "<end_of_turn>", "<|end|>",
                                           "<|endoftext|>", "</s>",       "<eos>"};
-
-std::optional<int64_t> optional_integer(const formats::GgufMetadata& metadata, std::string_view key) {
-  return metadata.has(key) ? std::optional(metadata.integer(key)) : std::nullopt;
-}
-
-std::optional<bool> optional_boolean(const formats::GgufMetadata& metadata, std::string_view key) {
-  return metadata.has(key) ? std::optional(metadata.boolean(key)) : std::nullopt;
-}
 
 void add_stop(std::vector<int32_t>& ids, std::optional<int32_t> id) {
   if (id && std::find(ids.begin(), ids.end(), *id) == ids.end()) ids.push_back(*id);
@@ -43,36 +36,12 @@ std::vector<int32_t> stop_ids_of(const models::OpenModel& model, const text::Tok
 
 }  // namespace
 
-text::GgufVocabulary vocabulary_of(const formats::GgufFile& file) {
-  const formats::GgufMetadata& metadata = file.metadata();
-  text::GgufVocabulary vocabulary;
-  vocabulary.model = metadata.text("tokenizer.ggml.model");
-  vocabulary.pre = metadata.text("tokenizer.ggml.pre", "");
-  vocabulary.tokens = metadata.texts("tokenizer.ggml.tokens");
-  if (metadata.has("tokenizer.ggml.scores"))
-    for (const double score : metadata.reals("tokenizer.ggml.scores"))
-      vocabulary.scores.push_back(static_cast<float>(score));
-  if (metadata.has("tokenizer.ggml.token_type"))
-    for (const int64_t type : metadata.integers("tokenizer.ggml.token_type"))
-      vocabulary.types.push_back(static_cast<int32_t>(type));
-  if (metadata.has("tokenizer.ggml.merges")) vocabulary.merges = metadata.texts("tokenizer.ggml.merges");
-  vocabulary.bos = optional_integer(metadata, "tokenizer.ggml.bos_token_id");
-  vocabulary.eos = optional_integer(metadata, "tokenizer.ggml.eos_token_id");
-  vocabulary.unk = optional_integer(metadata, "tokenizer.ggml.unknown_token_id");
-  vocabulary.pad = optional_integer(metadata, "tokenizer.ggml.padding_token_id");
-  vocabulary.add_bos = optional_boolean(metadata, "tokenizer.ggml.add_bos_token");
-  vocabulary.add_eos = optional_boolean(metadata, "tokenizer.ggml.add_eos_token");
-  vocabulary.add_space_prefix = optional_boolean(metadata, "tokenizer.ggml.add_space_prefix");
-  vocabulary.chat_template = metadata.text("tokenizer.chat_template", "");
-  return vocabulary;
-}
-
 LanguageModel LanguageModel::load(const std::string& path, const models::OpenOptions& options) {
   LanguageModel model;
   model.model_ = models::open_model(path, options);
   if (model.model_.gguf) {
-    if (model.model_.gguf->metadata().has("tokenizer.ggml.tokens"))
-      model.tokenizer_ = text::Tokenizer::from_gguf(vocabulary_of(*model.model_.gguf));
+    if (models::has_vocabulary(*model.model_.gguf))
+      model.tokenizer_ = text::Tokenizer::from_gguf(models::gguf_vocabulary(*model.model_.gguf));
   } else if (!model.model_.files.tokenizer.empty()) {
     model.tokenizer_ = text::Tokenizer::load(path);
   }
@@ -88,7 +57,7 @@ const text::Tokenizer& LanguageModel::tokenizer() const {
 text::Tokenizer load_tokenizer(const std::string& path) {
   if (is_directory(path)) return text::Tokenizer::load(path);
   const formats::GgufFile file(path);
-  return text::Tokenizer::from_gguf(vocabulary_of(file));
+  return text::Tokenizer::from_gguf(models::gguf_vocabulary(file));
 }
 
 }  // namespace martlet::infer

@@ -34,7 +34,4 @@ class LanguageModel {
 /// The tokenizer alone, of a directory or a GGUF file.
 text::Tokenizer load_tokenizer(const std::string& path);
 
-/// The tokenizer's part of a GGUF file's metadata: views of `file`.
-text::GgufVocabulary vocabulary_of(const formats::GgufFile& file);
-
 }  // namespace martlet::infer

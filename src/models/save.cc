@@ -10,10 +10,12 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "formats/safetensors.h"
+#include "models/gguf_vocabulary.h"
 #include "models/rewrites_file.h"
 #include "models/weight_names.h"
 #include "nn/tree.h"
 #include "ops/concat.h"
+#include "text/gguf_to_json.h"
 
 namespace martlet::models {
 namespace {
@@ -164,7 +166,16 @@ Json config_of(const OpenModel& model, const Gathering& gathered) {
   return config;
 }
 
+/// A GGUF file's tokenizer and chat template as files of their own.
+void write_tokenizer(const formats::GgufFile& file, const std::string& to) {
+  if (!has_vocabulary(file)) return;
+  const text::TokenizerFiles files = text::tokenizer_files(gguf_vocabulary(file));
+  write_file(to + "/tokenizer.json", files.tokenizer.dump() + "\n");
+  write_file(to + "/tokenizer_config.json", files.config.dump(2) + "\n");
+}
+
 void copy_companions(const OpenModel& model, const std::string& to) {
+  if (model.gguf) write_tokenizer(*model.gguf, to);
   if (!comes_from_directory(model)) return;
   for (const std::string_view name : kCompanions) {
     const std::string from = fmt::format("{}/{}", model.files.path, name);

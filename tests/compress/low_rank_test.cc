@@ -75,9 +75,16 @@ TEST(LowRank, EnergyChoosesTheLeastRankThatKeepsIt) {
   double total = 0, held = 0;
   for (const float value : s) total += double{value} * value;
   size_t rank = 0;
-  for (; held < 0.8 * total; ++rank) held += double{s[rank]} * s[rank];
-  decompose(model, arguments_of("energy", 0.8));
+  for (; held < 0.6 * total; ++rank) held += double{s[rank]} * s[rank];
+  decompose(model, arguments_of("energy", 0.6));
   EXPECT_EQ(nn::module_at(*model, kPath)->details(), fmt::format("rank {}", rank));
+}
+
+TEST(LowRank, EnergyLeavesALayerAloneThatWouldNotGetSmaller) {
+  const auto model = martlet::testing::random_llama(9);
+  const Tensor exact = weight_of(model);
+  EXPECT_TRUE(decompose(model, arguments_of("energy", 1)).changed.empty());
+  EXPECT_TRUE(weight_of(model).shares_storage_with(exact));
 }
 
 TEST(LowRank, PredictsBytesAndOperations) {

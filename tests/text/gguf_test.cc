@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "text/added_tokens.h"
+#include "text/gguf_to_json.h"
 #include "text/gguf_words.h"
 #include "text/random_text.h"
 #include "text/sample_tokenizers.h"
@@ -188,6 +189,43 @@ TEST(Gguf, LongestAddedTokensAreCutOutFirst) {
     });
     for (const Part& part : parts) expected.emplace_back(part.text, part.id);
     ASSERT_EQ(got, expected) << text;
+  }
+}
+
+/// The ids of random texts, some with special tokens, from both forms of a vocabulary.
+void expect_same_from_files(const GgufVocabulary& vocabulary, uint64_t seed) {
+  const Tokenizer direct = Tokenizer::from_gguf(vocabulary);
+  const TokenizerFiles files = tokenizer_files(vocabulary);
+  const std::vector<Json> configurations{files.config};
+  const Tokenizer read =
+      Tokenizer::from_json(Json::parse(files.tokenizer.dump(), "written"), "written", configurations);
+  Dice dice(seed);
+  for (int round = 0; round < 400; ++round) {
+    std::string text = random_text(dice);
+    if (round % 3 == 0) text += " abc <|im_end|></s>the\n\nabcbc";
+    for (const bool special : {true, false}) {
+      const std::vector<int32_t> ids = direct.encode(text, {.add_special_tokens = special});
+      ASSERT_EQ(read.encode(text, {.add_special_tokens = special}), ids) << vocabulary.pre << " " << text;
+      ASSERT_EQ(read.decode(ids), direct.decode(ids)) << text;
+    }
+  }
+  EXPECT_EQ(read.bos(), direct.bos());
+  EXPECT_EQ(read.eos(), direct.eos());
+  EXPECT_EQ(read.chat_template(), direct.chat_template());
+}
+
+TEST(Gguf, ItsTokenizerAsFilesOfADirectoryGivesTheSameIds) {
+  for (const char* pre : {"gpt-2", "llama-bpe", "qwen2", "smollm", "default"}) {
+    GgufVocabulary vocabulary = byte_level(pre);
+    vocabulary.chat_template = "{{ messages }}";
+    expect_same_from_files(vocabulary, 1);
+    vocabulary.add_bos = vocabulary.add_eos = true;
+    expect_same_from_files(vocabulary, 2);
+  }
+  for (const bool prefix : {true, false}) {
+    GgufVocabulary vocabulary = sentence_piece();
+    vocabulary.add_space_prefix = prefix;
+    expect_same_from_files(vocabulary, 3);
   }
 }
 
