@@ -10,6 +10,7 @@ constexpr std::array kVerbs{
     Verb{"quickstart", "from nothing to a conversation with a small model", run_quickstart},
     Verb{"chat", "talk with a model", run_chat},
     Verb{"run", "continue a prompt, or a file of prompts", run_run},
+    Verb{"data", "make a small world, count a corpus, cut it into token shards", run_data},
     Verb{"embed", "texts as vectors", run_embed},
     Verb{"eval", "how well a model predicts a text: loss and perplexity", run_eval},
     Verb{"logits", "next-token scores at every position of given token ids", run_logits},

@@ -281,7 +281,8 @@ bool Options::given(std::string_view key) const {
 }
 
 std::string Options::help() const {
-  const Verb* verb = find_verb(verb_);
+  // A part of a verb ("data tokens") is summed up as the whole.
+  const Verb* verb = find_verb(std::string_view(verb_).substr(0, verb_.find(' ')));
   std::string usage = fmt::format("Usage: martlet {}", verb_);
   std::string words, options;
   for (const Option& option : options_) {

@@ -1,6 +1,7 @@
 #include "data/tinyworld/tinyworld.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <set>
 
@@ -100,6 +101,26 @@ std::vector<Question> Tinyworld::questions(int64_t count) const {
       found.push_back(std::move(question));
   }
   return found;
+}
+
+std::vector<std::pair<std::string, double>> tinyworld_kinds_of(std::span<const std::string> words) {
+  std::vector<std::pair<std::string, double>> chosen;
+  for (const std::string& word : words) {
+    const size_t equals = word.find('=');
+    const std::string name = word.substr(0, equals);
+    double weight = 1;
+    if (equals == std::string::npos) {
+      for (const Kind& kind : kinds())
+        if (kind.name == name) weight = kind.weight;
+    } else {
+      char* end = nullptr;
+      weight = std::strtod(word.c_str() + equals + 1, &end);
+      if (*end != '\0' || end == word.c_str() + equals + 1)
+        fail(ErrorCode::kUsage, "the weight of a kind must be a number: '{}'", word);
+    }
+    chosen.emplace_back(name, weight);
+  }
+  return chosen;
 }
 
 std::vector<std::pair<std::string, double>> tinyworld_training_kinds() {

@@ -55,4 +55,7 @@ class Tinyworld {
 /// The kinds to train a first model on: all that are text or conversation, with the catalogue's weights.
 std::vector<std::pair<std::string, double>> tinyworld_training_kinds();
 
+/// Kinds as people choose them: "story" with the catalogue's weight, "story=2" with another. Throws kUsage.
+std::vector<std::pair<std::string, double>> tinyworld_kinds_of(std::span<const std::string> words);
+
 }  // namespace martlet::data
