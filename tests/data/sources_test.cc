@@ -1,5 +1,6 @@
 // Sources: what files hold comes out as documents; what they should not hold is named with its place.
 
+#include <algorithm>
 #include <cstdlib>
 #include <zlib.h>
 #include <zstd.h>
@@ -135,6 +136,33 @@ TEST(Sources, WithoutLinesACutFallsBetweenCharacters) {
     joined += piece.text;
   }
   EXPECT_EQ(joined, text);
+}
+
+/// Bytes of memory that this process has now.
+int64_t resident_bytes() {
+  const std::string status = read_file("/proc/self/status");
+  return std::atoll(status.c_str() + status.find("VmRSS:") + 6) * 1024;
+}
+
+TEST(Sources, AFileFarLargerThanTheMemoryUsedIsRead) {
+  const TemporaryFolder folder;
+  constexpr size_t kBytes = size_t{96} << 20;
+  std::string line = random_text(5, 900), part;
+  while (part.size() < size_t{4} << 20) part += line;
+  std::string packed;
+  for (size_t written = 0; written < kBytes; written += part.size()) packed += gzipped(part);
+  write_file(folder / "large.txt.gz", packed);
+  ReadReport report;
+  Corpus corpus({folder / "large.txt.gz"}, {}, report);
+  const int64_t before = resident_bytes();
+  int64_t most = 0;
+  size_t bytes = 0;
+  for (Document document; corpus.next(document);) {
+    bytes += document.text.size();
+    most = std::max(most, resident_bytes());
+  }
+  EXPECT_GE(bytes, kBytes);
+  EXPECT_LT(most - before, int64_t{24} << 20);
 }
 
 TEST(Sources, InvalidUtf8IsReplacedAndCountedOrRefused) {
