@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <new>
 #include <unistd.h>
 #include <vector>
@@ -38,13 +39,21 @@ void print_help() {
        nearest ? fmt::format(" (did you mean {}?)", *nearest) : "");
 }
 
+const Verb& find_known_verb(const std::string& word) {
+  const Verb* verb = find_verb(word);
+  if (verb == nullptr) unknown_verb(word);
+  return *verb;
+}
+
 int dispatch(std::span<const std::string> arguments) {
   if (arguments.empty()) {
     print_help();
     return static_cast<int>(ErrorCode::kUsage);
   }
   const std::string& first = arguments.front();
-  if (first == "--help" || first == "-h") {
+  if (first == "--help" || first == "-h" || first == "help") {
+    if (first == "help" && arguments.size() > 1)
+      return find_known_verb(arguments[1]).run(std::vector<std::string>{"--help"});
     print_help();
     return 0;
   }
@@ -52,9 +61,7 @@ int dispatch(std::span<const std::string> arguments) {
     fmt::print("martlet {}\n", MARTLET_VERSION);
     return 0;
   }
-  const Verb* verb = find_verb(first);
-  if (verb == nullptr) unknown_verb(first);
-  return verb->run(arguments.subspan(1));
+  return find_known_verb(first).run(arguments.subspan(1));
 }
 
 int tell(ErrorCode code, std::string_view message) {
@@ -79,6 +86,10 @@ int run_program(std::span<const std::string> arguments) {
     return tell(error.code(), error.what());
   } catch (const std::bad_alloc&) {
     return tell(ErrorCode::kExhausted, "out of memory; a smaller model, batch or context may fit");
+  } catch (const std::filesystem::filesystem_error& error) {
+    const bool full = error.code() == std::errc::no_space_on_device;
+    return tell(full ? ErrorCode::kExhausted : ErrorCode::kFailed,
+                fmt::format("{}: {}", error.path1().string(), error.code().message()));
   } catch (const std::exception& error) {
     return tell(ErrorCode::kFailed, error.what());
   }

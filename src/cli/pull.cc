@@ -22,7 +22,7 @@ namespace {
 
 }  // namespace
 
-Pulled pull_model(const std::string& name, std::string store_name) {
+Pulled pull_model(const std::string& name, std::string store_name, bool again) {
   std::string source_name = name, licence;
   for (const ShortName& entry : short_name_table())
     if (entry.name == name) {
@@ -34,11 +34,16 @@ Pulled pull_model(const std::string& name, std::string store_name) {
     const std::optional<std::string> default_name = source->store_name(source_name);
     if (!default_name) continue;
     if (store_name.empty()) store_name = *default_name;
+    if (!again && source != &local_source())
+      for (const StoredModel& stored : stored_models())
+        if (stored.name == store_name && stored.origin == source_name)
+          return {.name = store_name, .licence = stored.licence, .was_there = true};
     IncomingModel incoming(store_name);
+    incoming.begin(source_name);
     const FetchedModel fetched = source->fetch(source_name, incoming.folder(), *make_progress());
     if (licence.empty()) licence = fetched.licence;
     incoming.commit(source_name, licence);
-    return {store_name, licence};
+    return {.name = store_name, .licence = licence};
   }
   unknown_name(name);
 }

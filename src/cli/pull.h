@@ -4,12 +4,15 @@
 
 namespace martlet::cli {
 
-/// Brings a model into the store: a short name, or what a source understands. `store_name` "" takes the
-/// source's. Returns the name in the store. Throws Error.
 struct Pulled {
-  std::string name;
+  std::string name;  ///< in the store
   std::string licence;
+  bool was_there = false;  ///< nothing was fetched
 };
-Pulled pull_model(const std::string& name, std::string store_name);
+
+/// Brings a model into the store: a short name, or what a source understands. `store_name` "" takes the
+/// source's. What is there already, from the same place and not of this machine, is fetched only `again`.
+/// Throws Error.
+Pulled pull_model(const std::string& name, std::string store_name, bool again = false);
 
 }  // namespace martlet::cli

@@ -1,9 +1,13 @@
 #include "cli/store.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
+#include <sys/file.h>
 #include <system_error>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -18,6 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kSourceFile = "martlet-source.json";
 constexpr const char* kIncoming = ".incoming";
+constexpr const char* kOriginFile = ".origin";  // of what is incoming
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
@@ -154,6 +159,29 @@ IncomingModel::IncomingModel(std::string name) : name_(std::move(name)) {
   std::replace(flat.begin(), flat.end(), '/', '@');  // '@' is in no name, so that two never share a folder
   folder_ = store_root() + "/" + kIncoming + "/" + flat;
   make_directories(folder_);
+  lock_ = ::open((folder_ + ".lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+  if (lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    ::close(lock_);
+    failed("'{}' is being brought by another martlet right now; wait for it, or stop it and pull again",
+           name_);
+  }
+}
+
+void IncomingModel::begin(std::string_view origin) {
+  const fs::path mark = fs::path(folder_) / kOriginFile;
+  try {
+    if (!fs::exists(mark) || read_file(mark.string()) != origin) {
+      fs::remove_all(folder_);
+      make_directories(folder_);
+    }
+  } catch (const fs::filesystem_error& error) {
+    file_system_failure(error);
+  }
+  write_file(mark.string(), origin);
+}
+
+IncomingModel::~IncomingModel() {
+  if (lock_ >= 0) ::close(lock_);
 }
 
 void IncomingModel::commit(std::string_view origin, std::string_view licence) {
@@ -162,6 +190,7 @@ void IncomingModel::commit(std::string_view origin, std::string_view licence) {
   write_file(folder_ + "/" + kSourceFile, source.dump(2) + "\n");
   const fs::path target = fs::path(store_root()) / name_;
   try {
+    fs::remove(fs::path(folder_) / kOriginFile);
     make_directories(target.parent_path().string());
     if (fs::exists(target)) {
       const fs::path old = folder_ + ".old";

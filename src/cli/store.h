@@ -38,8 +38,14 @@ void check_store_name(std::string_view name);
 /// so that a later pull resumes, and becomes the model in one rename.
 class IncomingModel {
  public:
+  /// Throws kFailed while another process brings a model of this name.
   explicit IncomingModel(std::string name);
+  ~IncomingModel();
+  IncomingModel(const IncomingModel&) = delete;
+  IncomingModel& operator=(const IncomingModel&) = delete;
 
+  /// What an earlier pull from elsewhere left goes; what one from `origin` left stays.
+  void begin(std::string_view origin);
   const std::string& folder() const { return folder_; }
   /// Puts the model under its name, in place of an older one.
   void commit(std::string_view origin, std::string_view licence);
@@ -47,6 +53,7 @@ class IncomingModel {
  private:
   std::string name_;
   std::string folder_;
+  int lock_ = -1;  // of the file system; it goes when the process does
 };
 
 }  // namespace martlet::cli

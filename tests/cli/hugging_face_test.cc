@@ -5,7 +5,7 @@
 #include "base/files.h"
 #include "cli/sources/source.h"
 #include "hub_server.h"
-#include "scratch.h"
+#include "run_program.h"
 
 namespace martlet::cli {
 namespace {
@@ -112,6 +112,38 @@ TEST_F(Hub, AWrongChecksumLeavesNoFile) {
     EXPECT_FALSE(file_exists(folder + "/model.safetensors"));
     EXPECT_FALSE(file_exists(folder + "/model.safetensors.part"));
   }
+}
+
+TEST_F(Hub, PullSkipsWhatIsThereUnlessAskedAgain) {
+  const auto pull = [&](const std::string& more) { return run(scratch, "pull owner/model" + more); };
+  EXPECT_EQ(pull("").out, "owner/model is in the store, under the licence mit\n");
+  const size_t requests = server.requests().size();
+  EXPECT_THAT(pull("").out, HasSubstr("already"));
+  EXPECT_EQ(server.requests().size(), requests);
+  EXPECT_EQ(pull(" --again").code, 0);
+  EXPECT_GT(server.requests().size(), requests);
+}
+
+TEST_F(Hub, AFullDiskIsSaidLeavesNoHalfFileAndThePullResumes) {
+  // A small disk in a mount namespace of its own, which not every machine allows.
+  const std::string disk = scratch.path() + "/disk";
+  make_directories(disk);
+  const std::string pull = std::string(MARTLET_PROGRAM) + " pull owner/model";
+  write_file(scratch.path() + "/script",
+             "mount -t tmpfs -o size=200k none " + disk + " || exit 77\n" + "export XDG_DATA_HOME=" + disk +
+                 "\n" + pull + "; echo $?\n" + "find " + disk + " -name '*.safetensors' | wc -l\n" +
+                 "mount -o remount,size=4m " + disk + "; " + pull + "; echo $?\n" + "cmp " + disk +
+                 "/martlet/models/owner/model/model.safetensors " + scratch.path() +
+                 "/weights && echo whole\n");
+  write_file(scratch.path() + "/weights", weights);
+  const int status = std::system(("unshare -rm sh " + scratch.path() + "/script >" + scratch.path() +
+                                  "/out 2>" + scratch.path() + "/err")
+                                     .c_str());
+  const std::string out = read_file(scratch.path() + "/out");
+  if (out.empty()) GTEST_SKIP() << "no small disk can be made here: " << WEXITSTATUS(status);
+  EXPECT_EQ(out, "4\n0\nowner/model is in the store, under the licence mit\n0\nwhole\n");
+  EXPECT_THAT(read_file(scratch.path() + "/err"), HasSubstr("make room and pull again, it resumes"));
+  EXPECT_THAT(server.requests().back(), HasSubstr("Range: bytes="));
 }
 
 TEST_F(Hub, SaysWhatIsMissing) {

@@ -1,7 +1,10 @@
+#include <csignal>
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include "cli/verb.h"
 #include "run_program.h"
+#include "support/chat_model.h"
 
 namespace martlet::cli {
 namespace {
@@ -22,6 +25,35 @@ TEST(Program, HelpListsEveryVerbAndEachVerbHelpsWithAnExample) {
     EXPECT_THAT(one.out, HasSubstr("martlet " + std::string(verb.name)));
     EXPECT_THAT(one.out, HasSubstr(std::string(verb.summary)));
   }
+}
+
+TEST(Program, HelpIsAVerbToo) {
+  const Scratch scratch;
+  EXPECT_EQ(run(scratch, "help").out, run(scratch, "--help").out);
+  EXPECT_EQ(run(scratch, "help chat").out, run(scratch, "chat --help").out);
+  EXPECT_EQ(run(scratch, "help chta").code, 2);
+}
+
+TEST(Program, CtrlCEndsAWaitForStandardInput) {
+  const testing::ChatModelDirectory model(1);
+  int pipes[2];
+  ASSERT_EQ(pipe(pipes), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(pipes[0], STDIN_FILENO);
+    execl(MARTLET_PROGRAM, "martlet", "tokenize", model.path().c_str(), nullptr);
+    _exit(127);
+  }
+  int status = 0;
+  // It may not be waiting yet: a first signal before its handler stands would end it in another way.
+  usleep(500000);
+  kill(child, SIGINT);
+  for (int i = 0; i < 100 && waitpid(child, &status, WNOHANG) == 0; ++i) usleep(50000);
+  kill(child, SIGKILL);
+  close(pipes[0]);
+  close(pipes[1]);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
 }
 
 TEST(Program, TellsErrorsInOneLineWithTheirCodes) {
@@ -49,7 +81,7 @@ TEST(Program, PullsAFileListsItAndRemovesIt) {
   EXPECT_EQ(run(scratch, "pull " + scratch.path() + "/tiny.gguf --as mine").code, 0);
   EXPECT_THAT(run(scratch, "models").out, HasSubstr("mine"));
   EXPECT_THAT(run(scratch, "models --json").out, HasSubstr("\"bytes\": 11"));
-  EXPECT_EQ(run(scratch, "models remove mine").code, 0);
+  EXPECT_THAT(run(scratch, "models remove mine").out, HasSubstr("mine was removed"));
   EXPECT_EQ(run(scratch, "models --json").out, "[]\n");
 }
 

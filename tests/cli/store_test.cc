@@ -69,6 +69,28 @@ TEST(Store, ReplacesAndRemoves) {
   EXPECT_THAT(complaint([] { remove_stored_model("small"); }), HasSubstr("no model 'small'"));
 }
 
+TEST(Store, OneAtATimeBringsAModelAndOnlyTheSameOriginIsContinued) {
+  const Scratch scratch;
+  std::string part;
+  {
+    IncomingModel first("model");
+    first.begin("here");
+    part = first.folder() + "/weights.part";
+    write_file(part, "half");
+    EXPECT_THAT(complaint([] { const IncomingModel second("model"); }, ErrorCode::kFailed),
+                HasSubstr("another martlet"));
+    EXPECT_NO_THROW(IncomingModel("other"));
+  }
+  IncomingModel again("model");
+  again.begin("here");
+  EXPECT_TRUE(file_exists(part));
+  again.begin("elsewhere");
+  EXPECT_FALSE(file_exists(part));
+  write_file(again.folder() + "/x.gguf", "12345");
+  again.commit("elsewhere", "");
+  EXPECT_EQ(stored_models().at(0).bytes, 5u);
+}
+
 TEST(Store, RefusesNamesThatLeaveIt) {
   for (const char* name : {"", "..", "../x", "a/../b", "a/b/c", "/a", "a/", ".hidden", "a b", "-x"})
     EXPECT_THAT(complaint([&] { check_store_name(name); }, ErrorCode::kUsage),

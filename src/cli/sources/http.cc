@@ -226,7 +226,9 @@ Download http_download(const HttpRequest& request, const std::string& path, std:
     Transfer transfer;
     const uint64_t before = size_of(path);
     const File file(std::fopen(path.c_str(), "ab"));
-    if (!file) failed("{}: cannot be written: {}", path, std::strerror(errno));
+    if (!file)
+      fail(errno == ENOSPC || errno == EDQUOT ? ErrorCode::kExhausted : ErrorCode::kFailed,
+           "{}: cannot be written: {}", path, std::strerror(errno));
     transfer.file = file.get();
     transfer.file_path = path;
     transfer.offset = before;

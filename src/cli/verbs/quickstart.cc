@@ -27,11 +27,10 @@ void bring(const std::string& name) {
   try {
     pull_model(name, "");
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kFailed) throw;
-    failed(
-        "{} could not be fetched ({}); with a model of your own: martlet quickstart --model "
-        "DIRECTORY_OR_GGUF",
-        name, error.what());
+    if (error.code() == ErrorCode::kInterrupted) throw;
+    throw Error(error.code(),
+                fmt::format("{}; with a model that you have: martlet quickstart --model DIRECTORY_OR_GGUF",
+                            error.what()));
   }
 }
 
