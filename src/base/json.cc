@@ -1,12 +1,12 @@
 #include "base/json.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <unordered_map>
 #include <utility>
 
 #include "base/error.h"
@@ -78,11 +78,18 @@ void merge_equal_keys(Json::Object& members) {
       }
     }
   } else {
-    std::unordered_map<std::string_view, size_t> seen;
-    seen.reserve(members.size());
+    // A vocabulary is a table of a quarter of a million keys: places in one flat table, at most half full.
+    constexpr uint32_t kFree = UINT32_MAX;
+    std::vector<uint32_t> places(std::bit_ceil(members.size() * 2), kFree);
     for (size_t i = 0; i < members.size(); ++i) {
-      const auto [place, is_new] = seen.emplace(members[i].first, i);
-      if (!is_new) merge(place->second, i);
+      const std::string_view key = members[i].first;
+      size_t at = std::hash<std::string_view>()(key) & (places.size() - 1);
+      while (places[at] != kFree && members[places[at]].first != key) at = (at + 1) & (places.size() - 1);
+      if (places[at] == kFree) {
+        places[at] = static_cast<uint32_t>(i);
+      } else {
+        merge(places[at], i);
+      }
     }
   }
   if (!any) return;

@@ -59,21 +59,14 @@ void refuse_gaps(const Vocabulary& vocabulary, const Json* added, const std::str
   }
 }
 
-int32_t known_token(const Vocabulary& vocabulary, const std::string& token, const std::string& where) {
-  const int32_t id = vocabulary.find(token);
-  if (id == Vocabulary::kNone)
-    bad_input("{}: a merge names or makes \"{}\", which is not in the vocabulary", where, token);
-  return id;
-}
-
 /// The two sides of a merge: ["a", "b"] or "a b".
-std::pair<std::string, std::string> merge_sides(const Json& merge, const std::string& where) {
+std::pair<std::string_view, std::string_view> merge_sides(const Json& merge, const std::string& where) {
   if (merge.is_array() && merge.array().size() == 2 && merge.array()[0].is_string() &&
       merge.array()[1].is_string()) {
     return {merge.array()[0].string(), merge.array()[1].string()};
   }
   if (merge.is_string()) {
-    const std::string& text = merge.string();
+    const std::string_view text = merge.string();
     const size_t space = text.find(' ');
     if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos) {
       return {text.substr(0, space), text.substr(space + 1)};
@@ -85,16 +78,30 @@ std::pair<std::string, std::string> merge_sides(const Json& merge, const std::st
 std::vector<MergeRule> read_merges(const Json* json, const std::string& where, const Vocabulary& vocabulary,
                                    size_t prefix) {
   if (json == nullptr || !json->is_array()) bad_input("{}: expected a list of merges", where);
-  std::vector<MergeRule> merges;
-  merges.reserve(json->array().size());
+  // Two sides and what they make, merge by merge; what they make lies in `joined`.
+  std::vector<std::string_view> texts;
+  std::vector<size_t> ends;
+  std::string joined;
   for (const Json& merge : json->array()) {
     if (merge.is_string() && merge.string().starts_with("#version")) continue;
     const auto [left, right] = merge_sides(merge, where);
     if (right.size() < prefix)
       bad_input("{}: the merge of \"{}\" and \"{}\" lacks the prefix within words", where, left, right);
-    merges.push_back({known_token(vocabulary, left, where), known_token(vocabulary, right, where),
-                      known_token(vocabulary, left + right.substr(prefix), where)});
+    joined.append(left).append(right.substr(prefix));
+    texts.insert(texts.end(), {left, right, {}});
+    ends.push_back(joined.size());
   }
+  for (size_t i = 0, begin = 0; i < ends.size(); begin = ends[i++])
+    texts[i * 3 + 2] = std::string_view(joined).substr(begin, ends[i] - begin);
+  std::vector<int32_t> ids(texts.size());
+  vocabulary.find_all(texts, ids);
+  const auto unknown = std::find(ids.begin(), ids.end(), Vocabulary::kNone);
+  if (unknown != ids.end())
+    bad_input("{}: a merge names or makes \"{}\", which is not in the vocabulary", where,
+              texts[static_cast<size_t>(unknown - ids.begin())]);
+  std::vector<MergeRule> merges;
+  merges.reserve(ends.size());
+  for (size_t i = 0; i < ids.size(); i += 3) merges.push_back({ids[i], ids[i + 1], ids[i + 2]});
   return merges;
 }
 
