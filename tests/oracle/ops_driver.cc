@@ -27,6 +27,9 @@
 #include "ops/cumulative_sum.h"
 #include "ops/gather.h"
 #include "ops/layer_norm.h"
+#include "ops/linear.h"
+#include "ops/linear_gradient.h"
+#include "ops/matmul.h"
 #include "ops/reduce.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
@@ -281,6 +284,12 @@ constexpr Operation kOperations[] = {
      [](const Tensors& in, const Arguments& arguments) {
        return Tensors{layer_norm(in[0], in[1], in[2], arguments.number("eps"))};
      }},
+    {"linear",
+     [](const Tensors& in, const Arguments&) {
+       return Tensors{linear(in[0], Weight(in[1])), linear_input_gradient(in[2], Weight(in[1])),
+                      linear_weight_gradient(in[2], in[0])};
+     }},
+    {"matmul", [](const Tensors& in, const Arguments&) { return Tensors{matmul(in[0], in[1])}; }},
     {"softmax",
      [](const Tensors& in, const Arguments& arguments) { return Tensors{softmax(in[0], arguments.dim())}; }},
     {"log_softmax", [](const Tensors& in,

@@ -167,6 +167,24 @@ def test_norms(cases, random):
     cases.run()
 
 
+def test_products(cases, random):
+    for dtype in ("f32", "bf16"):
+        for a_shape, b_shape in (((5, 33), (33, 7)), ((2, 3, 40), (40, 9)), ((2, 1, 6, 70), (3, 70, 4)), ((19, 1200), (1200, 3))):
+            a, wide_a = drawn(random, *a_shape, dtype=dtype)
+            b, wide_b = drawn(random, *b_shape, dtype=dtype)
+            cases.add("matmul", [a, b], wide_a @ wide_b, dtype=dtype)
+        for tokens, columns, rows in ((4, 100, 9), (70, 33, 40)):
+            x, wide_x = drawn(random, tokens, columns, dtype=dtype)
+            w, wide_w = drawn(random, rows, columns, dtype=dtype)
+            dy, wide_dy = drawn(random, tokens, rows, dtype=dtype)
+            wide_x.requires_grad_()
+            wide_w.requires_grad_()
+            y = F.linear(wide_x, wide_w)
+            dx, dw = torch.autograd.grad(y, (wide_x, wide_w), wide_dy)
+            cases.add("linear", [x, w, dy], [y.detach(), dx, dw], dtype=dtype)
+    cases.run()
+
+
 def test_gates(cases, random):
     functions = {"silu": F.silu, "gelu": F.gelu, "gelu_pytorch_tanh": UNARY["gelu_tanh"], "relu": F.relu}
     for dtype in DTYPES:

@@ -5,6 +5,7 @@
 // block. A slice of a block stays in the L2 cache, a panel in the L1.
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "base/error.h"
@@ -16,10 +17,14 @@ namespace martlet::ops::cpu {
 namespace {
 
 constexpr int64_t kPanelRows = 8;
-// At 48 steps a slice of a block takes 384 KiB of an L2 cache of 512 KiB or more.
-constexpr int64_t kBlockRows = 128;
-// Columns after which the next slice of k begins: what y's part and x's slice take from each other's cache.
-constexpr int64_t kChunkColumns = 512;
+// What a slice of a block of x rows takes of an L2 cache of 512 KiB or more.
+constexpr int64_t kBlockBytes = 384 << 10;
+// A multiple of the tiles' rows, 3 and 4.
+constexpr int64_t kRowsMultiple = 12;
+// Panels after which the next slice of k begins: the sums so far should still be in a cache then.
+constexpr int64_t kMostPanels = 96;
+// Panels that are not worth taking alone: the first one of a run is not called for ahead.
+constexpr int64_t kLeastPanels = 4;
 constexpr int64_t kStepBytes = 64;  // one vector of x or of a panel, whatever its elements
 // Less weight than this, in bytes as it is stored, is not worth waking a thread for.
 constexpr int64_t kLeastBytes = 32 << 10;
@@ -32,6 +37,7 @@ int64_t rounded_up(int64_t value, int64_t multiple) {
 struct Work {
   const LinearKernels& kernels;
   const std::byte* x;  // [tokens, steps of kStepBytes]
+  int64_t x_stride;    // elements
   int64_t tokens;
   int64_t steps;
   const std::byte* weight;
@@ -41,8 +47,7 @@ struct Work {
   const float* bias;
   std::byte* y;  // [tokens, rows]
   DType y_dtype;
-
-  int64_t stride() const { return steps * kernels.vector; }
+  bool add;  // to what y holds
 };
 
 int64_t row_bytes(const Weight& weight) {
@@ -50,23 +55,24 @@ int64_t row_bytes(const Weight& weight) {
                             : weight.columns() * size_of(weight.storage().dtype());
 }
 
-/// x with elements of the kernels' type and rows padded with zeros to whole steps: itself where it is so
-/// already.
+/// x with elements of the kernels' type and rows of whole steps, padded with zeros: itself where it is so
+/// already. Rows of x may lie apart.
 Tensor prepared(const LinearKernels& kernels, const Tensor& x) {
   const int64_t tokens = x.dim(0);
   const int64_t columns = x.dim(1);
   const int64_t stride = rounded_up(std::max<int64_t>(1, columns), kernels.vector);
-  if (x.dtype() == kernels.element && stride == columns) return x;
+  if (x.dtype() == kernels.element && stride == columns && x.strides()[1] == 1) return x;
   // bf16 elements widen as a bf16 weight's do.
   const auto copy = linear_kernels(name_of(x.dtype()), kernels.element).unpack;
   Tensor result = Tensor::empty({tokens, stride}, kernels.element);
   std::byte* to = result.mutable_host_bytes();
   const std::byte* from = x.host_bytes();
   const int64_t size = size_of(kernels.element);
+  const int64_t x_row_bytes = x.strides()[0] * size_of(x.dtype());
   parallel_for(tokens, std::max<int64_t>(1, kLeastBytes / (stride * size)), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       std::byte* out = to + row * stride * size;
-      copy(from + row * columns * size_of(x.dtype()), columns, out);
+      copy(from + row * x_row_bytes, columns, out);
       std::memset(out + columns * size, 0, static_cast<size_t>((stride - columns) * size));
     }
   });
@@ -108,7 +114,7 @@ void multiply_few(const Work& work) {
   float* scratch_data = scratch.mutable_data<float>();
   parallel_for(work.rows, grain, [&](int64_t begin, int64_t end) {
     const Sums sums = sums_for(work, 0, begin, end - begin, scratch_data + work.tokens * begin);
-    work.kernels.few_rows({work.x, work.tokens, work.stride(), work.weight + begin * work.row_bytes,
+    work.kernels.few_rows({work.x, work.tokens, work.x_stride, work.weight + begin * work.row_bytes,
                            end - begin, work.row_bytes, work.columns,
                            slice_steps(work.steps) * work.kernels.vector, sums.at, sums.stride});
     finish(work, sums.at, sums.stride, 0, work.tokens, begin, end - begin);
@@ -143,11 +149,12 @@ void multiply_panel(const Work& work, const Slice& slice, const Piece& piece, co
     kernels.unpack(weight + i * work.row_bytes, slice.elements, row);
     std::memset(row + used, 0, static_cast<size_t>(slice.steps * kStepBytes - used));
   }
-  kernels.panel({work.x + (piece.row * work.steps + slice.step) * kStepBytes, piece.rows, work.stride(),
-                 panel, piece.columns, slice.steps * kernels.vector, slice.steps, slice.step > 0, sums.at,
-                 sums.stride, weight + piece.columns * work.row_bytes,
-                 std::min(kPanelRows, work.rows - piece.column - piece.columns), work.row_bytes,
-                 slice.bytes});
+  const std::byte* x =
+      work.x + piece.row * work.x_stride * size_of(kernels.element) + slice.step * kStepBytes;
+  kernels.panel(
+      {x, piece.rows, work.x_stride, panel, piece.columns, slice.steps * kernels.vector, slice.steps,
+       slice.step > 0 || work.add, sums.at, sums.stride, weight + piece.columns * work.row_bytes,
+       std::min(kPanelRows, work.rows - piece.column - piece.columns), work.row_bytes, slice.bytes});
 }
 
 /// The piece's outputs, slice by slice. `panel` holds kPanelRows rows of a slice, `scratch` the sums on their
@@ -171,25 +178,57 @@ void multiply_piece(const Work& work, const Piece& piece, std::byte* panel, floa
   finish(work, sums.at, sums.stride, piece.row, piece.rows, piece.column, piece.columns);
 }
 
-/// Blocks of x rows of nearly equal size, whole tiles of 3 or 4, and panels; each thread takes a range of
-/// (block, panel) pairs.
+/// Blocks of x rows of nearly equal size times panels, handed out in runs of panels that get shorter towards
+/// the end: a thread that is late or slow gets fewer, and all end together.
+class Runs {
+ public:
+  struct Run {
+    int64_t row, rows;
+    int64_t panel, panels;
+  };
+
+  Runs(const Work& work, int64_t slice_bytes)
+      : tokens_(work.tokens), panels_((work.rows + kPanelRows - 1) / kPanelRows) {
+    const int64_t most_rows = std::max(kRowsMultiple, kBlockBytes / slice_bytes);
+    blocks_ = (tokens_ + most_rows - 1) / most_rows;
+  }
+
+  int64_t units() const { return blocks_ * panels_; }
+  int64_t most_rows() const { return (tokens_ + blocks_ - 1) / blocks_ + kRowsMultiple; }
+  /// The next run, or one without panels when all have been handed out.
+  Run take() {
+    int64_t at = next_.load(std::memory_order_relaxed);
+    int64_t count;
+    do {
+      const int64_t share = (units() - at) / (2 * thread_count());
+      count = std::min({std::clamp(share, kLeastPanels, kMostPanels), panels_ - at % panels_, units() - at});
+    } while (!next_.compare_exchange_weak(at, at + count, std::memory_order_relaxed));
+    const int64_t block = at / panels_;
+    return {first_row(block), first_row(block + 1) - first_row(block), at % panels_, count};
+  }
+
+ private:
+  int64_t first_row(int64_t block) const {
+    return block >= blocks_ ? tokens_ : tokens_ * block / blocks_ / kRowsMultiple * kRowsMultiple;
+  }
+
+  int64_t tokens_;
+  int64_t panels_;
+  int64_t blocks_;
+  std::atomic<int64_t> next_{0};
+};
+
 void multiply_many(const Work& work) {
-  const int64_t most_blocks = (work.tokens + kBlockRows - 1) / kBlockRows;
-  const int64_t block_rows = rounded_up((work.tokens + most_blocks - 1) / most_blocks, 12);
-  const int64_t blocks = (work.tokens + block_rows - 1) / block_rows;
-  const int64_t panels = (work.rows + kPanelRows - 1) / kPanelRows;
-  parallel_for(blocks * panels, 1, [&](int64_t begin, int64_t end) {
-    const auto panel = allocate(Device::kCpu, kPanelRows * slice_steps(work.steps) * kStepBytes);
-    const int64_t outputs = work.y_dtype == DType::kF32 ? 0 : block_rows * kChunkColumns;
+  const int64_t slice_bytes = slice_steps(work.steps) * kStepBytes;
+  Runs runs(work, slice_bytes);
+  parallel_for(std::min<int64_t>(runs.units(), thread_count()), 1, [&](int64_t, int64_t) {
+    const auto panel = allocate(Device::kCpu, kPanelRows * slice_bytes);
+    const int64_t outputs = work.y_dtype == DType::kF32 ? 0 : runs.most_rows() * kMostPanels * kPanelRows;
     const auto scratch = allocate(Device::kCpu, outputs * size_of(DType::kF32));
-    for (int64_t at = begin; at < end;) {
-      const int64_t row = at / panels * block_rows;
-      const int64_t first = at % panels;
-      const int64_t last = std::min({panels, first + end - at, first + kChunkColumns / kPanelRows});
-      const Piece piece{row, std::min(block_rows, work.tokens - row), first * kPanelRows,
-                        std::min(last * kPanelRows, work.rows) - first * kPanelRows};
+    for (Runs::Run run = runs.take(); run.panels > 0; run = runs.take()) {
+      const int64_t column = run.panel * kPanelRows;
+      const Piece piece{run.row, run.rows, column, std::min(run.panels * kPanelRows, work.rows - column)};
       multiply_piece(work, piece, panel.get(), reinterpret_cast<float*>(scratch.get()));
-      at += last - first;
     }
   });
 }
@@ -232,12 +271,13 @@ void unpack_rows(const Weight& weight, float* out) {
 }
 
 void multiply(const LinearKernels& kernels, const Tensor& x, const Weight& weight, const float* bias,
-              const Tensor& y) {
+              const Tensor& y, bool add) {
   if (y.element_count() == 0) return;
   const Tensor padded = prepared(kernels, x);
   Tensor out = y;
   const Work work{kernels,
                   padded.host_bytes(),
+                  padded.strides()[0],
                   x.dim(0),
                   padded.dim(1) / kernels.vector,
                   weight.storage().host_bytes(),
@@ -246,8 +286,9 @@ void multiply(const LinearKernels& kernels, const Tensor& x, const Weight& weigh
                   row_bytes(weight),
                   bias,
                   out.mutable_host_bytes(),
-                  y.dtype()};
-  if (work.tokens <= kFewRows) return multiply_few(work);
+                  y.dtype(),
+                  add};
+  if (work.tokens <= kFewRows && !add) return multiply_few(work);
   multiply_many(work);
 }
 

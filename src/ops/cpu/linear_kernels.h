@@ -47,7 +47,7 @@ struct Panel {
   int64_t columns;
   int64_t panel_stride;
   int64_t steps;  ///< vectors
-  bool add;       ///< to what `out` holds: not the first slice
+  bool add;       ///< to what `out` holds: not the first slice of a new sum
   float* out;     ///< [x_rows, columns]
   int64_t out_stride;
   const std::byte* next;  ///< stored rows of the next panel, to be called for meanwhile
@@ -86,9 +86,9 @@ const LinearKernels& linear_kernels(std::string_view type_name, DType x);
 /// All rows of a weight on `kCpu` as f32 [rows, columns].
 void unpack_rows(const Weight& weight, float* out);
 
-/// y = x W^T + bias for contiguous tensors on `kCpu`. x: [tokens, columns], y: [tokens, rows], f32 or bf16;
-/// bias: [rows] f32 or null.
+/// y = x W^T + bias on `kCpu`. x: [tokens, columns], f32 or bf16, its last stride 1; y: [tokens, rows], f32
+/// or bf16 whatever x is, contiguous; bias: [rows] f32 or null. `add`: y += x W^T instead, y of f32, no bias.
 void multiply(const LinearKernels& kernels, const Tensor& x, const Weight& weight, const float* bias,
-              const Tensor& y);
+              const Tensor& y, bool add = false);
 
 }  // namespace martlet::ops::cpu
