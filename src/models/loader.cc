@@ -21,7 +21,7 @@ Tensor third(const Tensor& tensor, int index) {
 
 /// Rows of each head from pairs of neighbours to halves. `storage`: [rows, ...].
 Tensor heads_in_halves(const Tensor& storage, int64_t head_dim) {
-  const Tensor result = Tensor::empty(storage.shape(), storage.dtype());
+  Tensor result = Tensor::empty(storage.shape(), storage.dtype());
   const int64_t row_bytes = storage.byte_count() / std::max<int64_t>(storage.dim(0), 1);
   const std::byte* from = storage.host_bytes();
   std::byte* to = result.mutable_host_bytes();
@@ -63,7 +63,7 @@ class Loading {
     const std::string_view prefix = family_.prefixes.front();
     if (!usual.starts_with(prefix)) return usual;
     for (const std::string_view other : family_.prefixes.subspan(1)) {
-      const std::string name = std::string(other) + usual.substr(prefix.size());
+      std::string name = std::string(other) + usual.substr(prefix.size());
       if (source_.has(name)) return name;
     }
     return usual;

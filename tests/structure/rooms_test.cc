@@ -100,6 +100,19 @@ TEST(Rooms, EveryFolderOfTheSourceIsARoomOfTheDesign) {
   }
 }
 
+TEST(Rooms, EveryRoomStandsInTheDocumentOfTheArchitectureAndHasAReadme) {
+  const std::vector<std::string> document = lines_of(kTop / "docs/architecture.md");
+  for (const auto& entry : fs::directory_iterator(kTop / "src")) {
+    if (!entry.is_directory()) continue;
+    const std::string room = entry.path().filename().string();
+    const bool told = std::any_of(document.begin(), document.end(), [&](const std::string& line) {
+      return line.starts_with(" " + room + "  ") || line.starts_with("| `" + room + "` |");
+    });
+    EXPECT_TRUE(told) << room << " is not in the drawing of docs/architecture.md";
+    EXPECT_TRUE(fs::exists(entry.path() / "README.md")) << entry.path();
+  }
+}
+
 TEST(Rooms, ARoomIncludesOnlyRoomsAboveIt) {
   const std::regex include("^\\s*#\\s*include\\s*\"([^\"]+)\"");
   ASSERT_FALSE(library().empty());
