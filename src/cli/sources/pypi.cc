@@ -94,8 +94,8 @@ std::string complaint(const std::string& text) {
         "Temporary failure in name resolution", "ProxyError", "Network is unreachable"})
     if (says(trouble))
       failed(
-          "the package index that pip is configured for does not answer, so {} cannot be fetched; is there a "
-          "network?",
+          "the package index that pip is configured for does not answer, so {} cannot be fetched (is there "
+          "a network?)",
           package);
   failed("pip could not download the package {}: {}", package, complaint(text));
 }
