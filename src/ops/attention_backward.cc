@@ -28,8 +28,8 @@ constexpr Kernel<AttentionBackward> kKernels[] = {
     {"reference", Device::kReference, nullptr, attention_backward_reference},
 };
 
-Tensor zeros_like(const Tensor& x) {
-  return Tensor::zeros(x.shape(), DType::kF32, x.device());
+Tensor f32_like(const Tensor& x) {
+  return Tensor::empty(x.shape(), DType::kF32, x.device());
 }
 
 /// What the backward keeps of a forward: everything without nodes.
@@ -63,14 +63,14 @@ struct Saved {
 
   void backward(const Tensor& gradient, autograd::Gradients& inputs) const {
     AttentionGradients out;
-    if (inputs.needs(0)) out.q = zeros_like(q);
-    if (inputs.needs(1)) out.sinks = zeros_like(options.sinks);
+    if (inputs.needs(0)) out.q = Tensor::zeros(q.shape(), DType::kF32, q.device());
+    if (inputs.needs(1)) out.sinks = f32_like(options.sinks);
     if (inputs.needs(2))
       out.bias = Tensor::zeros({q.dim(1), q.dim(0), options.bias.dim(2)}, DType::kF32, q.device());
     for (size_t i = 0; i < sequences.size(); ++i) {
       const size_t at = kFirstKeys + 2 * i;
-      out.keys.push_back(inputs.needs(at) ? zeros_like(sequences[i].keys) : Tensor());
-      out.values.push_back(inputs.needs(at + 1) ? zeros_like(sequences[i].values) : Tensor());
+      out.keys.push_back(inputs.needs(at) ? f32_like(sequences[i].keys) : Tensor());
+      out.values.push_back(inputs.needs(at + 1) ? f32_like(sequences[i].values) : Tensor());
     }
     const AttentionProblem problem{q, sequences, options, result, log_sum_exp, key_value_heads, value_dim};
     const Tensor dy = gradient.contiguous();

@@ -6,7 +6,8 @@
 
 namespace martlet::ops {
 
-/// Gradients in f32, dense, zeros before; only those that are wanted are defined.
+/// Gradients in f32, dense; only those that are wanted are defined. Those of q and bias are zeros before,
+/// since tokens of no sequence and hidden keys keep that; the others are written whole.
 struct AttentionGradients {
   Tensor q;                    ///< [tokens, heads, head_dim]
   std::vector<Tensor> keys;    ///< of each sequence [key_count, key_value_heads, head_dim]

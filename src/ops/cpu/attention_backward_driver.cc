@@ -17,11 +17,23 @@ namespace {
 
 /// Multiply-adds that are worth a thread's waking: some 10 microseconds.
 constexpr double kThreadProducts = 3e5;
+/// Rows between asking for one and reading it: some 100 ns of memory against 20 ns to copy a row.
+constexpr int64_t kRowsAhead = 8;
 
 /// Buffers of one thread, kept from unit to unit.
 struct Buffers {
   std::vector<float> q, dy, keys, values, log_sums, deltas, dq, dkeys, dvalues, result, scratch;
 };
+
+/// Room for `rows` of `length` elements, `pitch` apart: zero behind the elements, anything else in them.
+float* room(std::vector<float>& buffer, int64_t rows, int64_t length, int64_t pitch) {
+  if (length < pitch) {
+    buffer.assign(static_cast<size_t>(rows * pitch), 0.0f);
+  } else {
+    buffer.resize(static_cast<size_t>(rows * pitch));
+  }
+  return buffer.data();
+}
 
 float* zeros(std::vector<float>& buffer, int64_t count) {
   buffer.assign(static_cast<size_t>(count), 0.0f);
@@ -59,35 +71,41 @@ class BackwardRun {
   }
 
  private:
-  /// `length` elements of from[index, head] as f32.
+  /// `length` elements of from[index, head] as f32: where they are, or in `to`. Rows of one head lie far
+  /// apart, so that the one some steps ahead is asked for before its time.
+  const float* find_row(const Tensor& from, int64_t index, int64_t head, int64_t length, float* to) const {
+    const int64_t bytes = size_of(from.dtype());
+    const std::byte* row = from.host_bytes() + (index * from.strides()[0] + head * from.strides()[1]) * bytes;
+    const std::byte* ahead = row + kRowsAhead * from.strides()[0] * bytes;
+    if (index + kRowsAhead < from.dim(0))
+      for (int64_t at = 0; at < length * bytes; at += 64) __builtin_prefetch(ahead + at);
+    return read_floats(rows_, from.dtype(), row, 1, length, to);
+  }
   void read_row(const Tensor& from, int64_t index, int64_t head, int64_t length, float* to) const {
-    const int64_t at = index * from.strides()[0] + head * from.strides()[1];
-    const float* values =
-        read_floats(rows_, from.dtype(), from.host_bytes() + at * size_of(from.dtype()), 1, length, to);
+    const float* values = find_row(from, index, head, length, to);
     if (values != to) std::copy_n(values, length, to);
   }
 
   static void write_row(const float* from, const Tensor& to, int64_t index, int64_t head) {
-    if (to.defined())
-      std::copy_n(from, to.dim(2),
-                  to.mutable_data<float>() + index * to.strides()[0] + head * to.strides()[1]);
+    if (!to.defined()) return;
+    std::copy_n(from, to.dim(2), to.mutable_data<float>() + index * to.strides()[0] + head * to.strides()[1]);
   }
 
   /// Queries, their gradients and what is known of each row.
   void gather_rows(const AttentionSequence& sequence, int64_t head, Buffers& buffers,
                    AttentionBackwardUnit& unit) const {
     const int64_t rows = sequence.query_count * group_;
-    float* q = zeros(buffers.q, rows * q_pitch_);
-    float* dy = zeros(buffers.dy, rows * v_pitch_);
-    float* log_sums = zeros(buffers.log_sums, rows);
-    float* deltas = zeros(buffers.deltas, rows);
-    float* result = zeros(buffers.result, v_pitch_);
+    float* q = room(buffers.q, rows, head_dim_, q_pitch_);
+    float* dy = room(buffers.dy, rows, problem_.value_dim, v_pitch_);
+    float* log_sums = room(buffers.log_sums, rows, 1, 1);
+    float* deltas = room(buffers.deltas, rows, 1, 1);
+    float* buffer = room(buffers.result, 1, v_pitch_, v_pitch_);
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t token = sequence.query_begin + row / group_;
       const int64_t query_head = head * group_ + row % group_;
       read_row(problem_.q, token, query_head, head_dim_, q + row * q_pitch_);
       read_row(backward_.gradient, token, query_head, problem_.value_dim, dy + row * v_pitch_);
-      read_row(problem_.result, token, query_head, problem_.value_dim, result);
+      const float* result = find_row(problem_.result, token, query_head, problem_.value_dim, buffer);
       deltas[row] = static_cast<float>(kernels_.dot(dy + row * v_pitch_, result, problem_.value_dim));
       const float log_sum = problem_.log_sum_exp.data<float>()[token * heads_ + query_head];
       log_sums[row] = log_sum == -INFINITY ? INFINITY : log_sum;
@@ -101,8 +119,8 @@ class BackwardRun {
 
   void gather_keys(const AttentionSequence& sequence, int64_t head, Buffers& buffers,
                    AttentionBackwardUnit& unit) const {
-    float* keys = zeros(buffers.keys, unit.keys * q_pitch_);
-    float* values = zeros(buffers.values, unit.keys * v_pitch_);
+    float* keys = room(buffers.keys, unit.keys, head_dim_, q_pitch_);
+    float* values = room(buffers.values, unit.keys, problem_.value_dim, v_pitch_);
     for (int64_t key = 0; key < unit.keys; ++key) {
       read_row(sequence.keys, key, head, head_dim_, keys + key * q_pitch_);
       read_row(sequence.values, key, head, problem_.value_dim, values + key * v_pitch_);
@@ -145,7 +163,7 @@ class BackwardRun {
     unit.scale = options.scale;
     unit.soft_cap = options.soft_cap;
     set_bias(sequence, head, unit);
-    unit.scratch = zeros(buffers.scratch, attention_backward_scratch(q_pitch_, v_pitch_));
+    unit.scratch = room(buffers.scratch, attention_backward_scratch(q_pitch_, v_pitch_), 1, 1);
     kernel_(unit);
     const AttentionGradients& out = backward_.out;
     for (int64_t row = 0; row < unit.queries * group_; ++row)
