@@ -185,18 +185,22 @@ void copy_companions(const OpenModel& model, const std::string& to) {
 
 }  // namespace
 
-void save_model(const OpenModel& model, const std::string& directory) {
-  AtomicFolder folder(directory);
+void save_model_into(const OpenModel& model, const std::string& directory) {
   const Gathering gathered(*model.family, *model.tree);
   std::vector<formats::OutgoingTensor> tensors = gathered.plain();
   pass_on_ignored(model, gathered, tensors);
-  formats::write_safetensors_directory(folder.path(), tensors);
-  write_file(folder.path() + "/config.json", config_of(model, gathered).dump(2) + "\n");
-  copy_companions(model, folder.path());
+  formats::write_safetensors_directory(directory, tensors);
+  copy_companions(model, directory);
   if (!gathered.own().empty())
-    formats::write_safetensors(fmt::format("{}/{}", folder.path(), kRewriteTensorsFile), gathered.own());
+    formats::write_safetensors(fmt::format("{}/{}", directory, kRewriteTensorsFile), gathered.own());
   if (!model.rewrites.empty())
-    write_file(fmt::format("{}/{}", folder.path(), kRewritesFile), rewrites_text(model.rewrites));
+    write_file(fmt::format("{}/{}", directory, kRewritesFile), rewrites_text(model.rewrites));
+  write_file(directory + "/config.json", config_of(model, gathered).dump(2) + "\n");
+}
+
+void save_model(const OpenModel& model, const std::string& directory) {
+  AtomicFolder folder(directory);
+  save_model_into(model, folder.path());
   folder.commit();
 }
 

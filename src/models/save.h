@@ -13,4 +13,8 @@ namespace martlet::models {
 /// already and not empty.
 void save_model(const OpenModel& model, const std::string& directory);
 
+/// The same into a directory that is there, beside what it holds: each file whole or not at all, config.json,
+/// without which the directory is no model, last.
+void save_model_into(const OpenModel& model, const std::string& directory);
+
 }  // namespace martlet::models

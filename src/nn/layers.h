@@ -40,6 +40,7 @@ class RmsNorm final : public Norm {
  public:
   RmsNorm(int64_t size, double epsilon, float offset = 0);
   std::string_view kind() const override { return "RmsNorm"; }
+  float offset() const { return offset_; }
   std::string details() const override;
   Tensor forward(const Tensor& x) override;
 

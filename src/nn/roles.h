@@ -86,6 +86,9 @@ class Model : public Module {
   virtual Tensor hidden(const Batch& batch) = 0;
   /// Next-token scores of rows of `hidden`: [rows, vocabulary] f32.
   virtual Tensor logits(const Tensor& hidden) = 0;
+  /// The mean cross-entropy of `logits(hidden)` with targets [rows] i32, those equal to `ignored` left out:
+  /// [].
+  virtual Tensor loss(const Tensor& hidden, const Tensor& targets, int64_t ignored);
 };
 
 }  // namespace martlet::nn

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <fstream>
+#include <string>
+
+#include "train/trainer.h"
+
+namespace martlet::train {
+
+/// Bytes of memory that this process holds now.
+int64_t resident_bytes();
+
+/// Rows of metrics as JSON lines, each whole on disk before the next step: step, loss, learning_rate,
+/// grad_norm, tokens_per_s, memory_bytes.
+class MetricsFile {
+ public:
+  /// Continues a file that is there when `from_step` > 0: rows of later steps, which a resumed run writes
+  /// again, are taken away; else begins anew. Throws BadInput when it cannot be written.
+  MetricsFile(std::string path, int64_t from_step);
+
+  void write(const StepMetrics& metrics);
+
+ private:
+  std::string path_;
+  std::ofstream file_;
+};
+
+}  // namespace martlet::train

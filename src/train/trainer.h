@@ -1,0 +1,75 @@
+#pragma once
+
+// The loop's one step: batches to losses to gradients to parameters.
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "data/batches.h"
+#include "nn/roles.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+namespace martlet::train {
+
+/// What happens when a loss or a gradient is not finite.
+enum class SpikePolicy : uint8_t {
+  kSkip,    ///< the parameters stay, the batch is passed over
+  kRewind,  ///< back to the last checkpoint, on with the next batch
+  kStop,    ///< the run ends with an error
+};
+
+struct TrainerOptions {
+  Schedule schedule;
+  int64_t accumulate = 1;  ///< batches whose gradients make one step
+  double clip = 1;         ///< most that the norm of all gradients may be; 0: no limit
+};
+
+/// A row of the metrics.
+struct StepMetrics {
+  int64_t step = 0;  ///< from 0
+  double loss = 0;   ///< mean over the step's targets, before the update
+  double learning_rate = 0;
+  double gradient_norm = 0;  ///< before clipping
+  int64_t tokens = 0;
+  double seconds = 0;
+  bool finite = true;  ///< when not, nothing was updated
+
+  double tokens_per_second() const { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
+};
+
+/// The mean loss over targets [tokens] (data::kIgnoredTarget: none) and its gradient into the parameters,
+/// both times `share`: what one of several batches counts of a step. Without recording (autograd::NoGradient)
+/// only the loss.
+double loss_of(nn::Model& model, const data::TrainingBatch& batch, double share);
+
+class Trainer {
+ public:
+  /// The model's parameters that require a gradient are trained. `model` and `batches` must outlive this.
+  Trainer(nn::Model& model, data::Batches& batches, std::unique_ptr<Optimizer> optimizer,
+          TrainerOptions options);
+
+  /// The next step; nothing when the data is over.
+  std::optional<StepMetrics> step();
+
+  int64_t steps_done() const { return steps_done_; }
+  void set_steps_done(int64_t steps) { steps_done_ = steps; }
+  Optimizer& optimizer() { return *optimizer_; }
+  const Optimizer& optimizer() const { return *optimizer_; }
+  std::span<const TrainedParameter> parameters() const { return parameters_; }
+  data::Batches& batches() { return batches_; }
+  const data::Batches& batches() const { return batches_; }
+
+ private:
+  void clear_gradients();
+
+  nn::Model& model_;
+  data::Batches& batches_;
+  std::vector<TrainedParameter> parameters_;
+  std::unique_ptr<Optimizer> optimizer_;
+  TrainerOptions options_;
+  int64_t steps_done_ = 0;
+};
+
+}  // namespace martlet::train
