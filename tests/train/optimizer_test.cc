@@ -55,7 +55,7 @@ TEST(Optimizer, EveryOneLowersAQuadratic) {
     for (int step = 0; step < 200; ++step) {
       autograd::set_gradient(layer.linear.weight.tensor(), layer.linear.weight.tensor().detach().clone());
       autograd::set_gradient(layer.linear.bias->tensor(), layer.linear.bias->tensor().detach().clone());
-      optimizer->step(0.01, 1);
+      optimizer->step(0.03, 1);
     }
     EXPECT_LT(loss(), 0.3 * before) << name;
     EXPECT_EQ(optimizer->steps_done(), 200);
