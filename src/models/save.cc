@@ -20,19 +20,11 @@
 namespace martlet::models {
 namespace {
 
-// What tokenizers, chats and readers of a Hugging Face directory look for besides config and weights.
-constexpr std::string_view kCompanions[] = {"generation_config.json",
-                                            "tokenizer.json",
-                                            "tokenizer_config.json",
-                                            "special_tokens_map.json",
-                                            "added_tokens.json",
-                                            "chat_template.jinja",
-                                            "vocab.json",
-                                            "merges.txt",
-                                            "tokenizer.model",
-                                            "vocab.txt",
-                                            "LICENSE",
-                                            "README.md"};
+constexpr std::string_view kTokenizerFiles[] = {
+    "tokenizer.json",    "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "chat_template.jinja",   "vocab.json",
+    "merges.txt",        "tokenizer.model",       "vocab.txt"};
+constexpr std::string_view kOtherFiles[] = {"generation_config.json", "LICENSE", "README.md"};
 
 /// A value of the tree on its way to a file: announced now, made when its turn comes.
 struct Value {
@@ -174,16 +166,29 @@ void write_tokenizer(const formats::GgufFile& file, const std::string& to) {
   write_file(to + "/tokenizer_config.json", files.config.dump(2) + "\n");
 }
 
-void copy_companions(const OpenModel& model, const std::string& to) {
-  if (model.gguf) write_tokenizer(*model.gguf, to);
-  if (!comes_from_directory(model)) return;
-  for (const std::string_view name : kCompanions) {
-    const std::string from = fmt::format("{}/{}", model.files.path, name);
-    if (file_exists(from)) write_file(fmt::format("{}/{}", to, name), read_file(from));
+void copy_files(std::span<const std::string_view> names, const std::string& from, const std::string& to) {
+  for (const std::string_view name : names) {
+    const std::string path = fmt::format("{}/{}", from, name);
+    if (file_exists(path)) write_file(fmt::format("{}/{}", to, name), read_file(path));
   }
 }
 
+/// Besides config and weights: what tokenizers, chats and readers look for.
+void copy_companions(const OpenModel& model, const std::string& to) {
+  if (model.gguf) write_tokenizer(*model.gguf, to);
+  if (!comes_from_directory(model)) return;
+  copy_files(kTokenizerFiles, model.files.path, to);
+  copy_files(kOtherFiles, model.files.path, to);
+}
+
 }  // namespace
+
+void copy_tokenizer(const std::string& from, const std::string& to) {
+  if (is_directory(from))
+    copy_files(kTokenizerFiles, from, to);
+  else
+    write_tokenizer(formats::GgufFile(from), to);
+}
 
 void save_model_into(const OpenModel& model, const std::string& directory) {
   const Gathering gathered(*model.family, *model.tree);

@@ -17,4 +17,7 @@ void save_model(const OpenModel& model, const std::string& directory);
 /// without which the directory is no model, last.
 void save_model_into(const OpenModel& model, const std::string& directory);
 
+/// Gives a directory the tokenizer and chat template of another directory or of a GGUF file.
+void copy_tokenizer(const std::string& from, const std::string& to);
+
 }  // namespace martlet::models

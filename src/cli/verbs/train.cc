@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "base/human.h"
 #include "base/interrupt.h"
+#include "cli/chat_format.h"
 #include "cli/options.h"
 #include "cli/store.h"
 #include "cli/terminal.h"
@@ -114,9 +115,7 @@ std::string tokenizer_path(const Request& r, const models::OpenModel& model) {
 data::DocumentEncoder encoder_of(const std::string& tokenizer, int64_t vocabulary) {
   const data::EncodeRules rules{.vocabulary = vocabulary};
   if (tokenizer.empty()) return data::DocumentEncoder(rules);
-  std::optional<text::ChatFormat> format;
-  if (is_directory(tokenizer)) format = text::ChatFormat::load(tokenizer);
-  return data::DocumentEncoder(infer::load_tokenizer(tokenizer), std::move(format), rules);
+  return data::DocumentEncoder(infer::load_tokenizer(tokenizer), load_chat_format(tokenizer), rules);
 }
 
 std::vector<data::TokenSet> token_sets(const Request& r, const std::string& tokenizer, int64_t vocabulary) {
@@ -210,6 +209,7 @@ int run_train(std::span<const std::string> arguments) {
     fail(ErrorCode::kInterrupted, "stopped after step {} of {}, and saved; --resume goes on",
          outcome.steps_done, r.run.steps);
   }
+  if (!r.tokenizer.empty()) models::copy_tokenizer(tokenizer, r.out);
   models::save_model_into(model, r.out);
   fmt::print("{} steps; the model is in {}\n", outcome.steps_done, r.out);
   return 0;
