@@ -35,6 +35,12 @@ void Gradients::add_into(size_t input, FunctionRef<void(Tensor& sum)> add_to) {
   if (needs(input)) pass_.add_into(*inputs_[input], add_to);
 }
 
+void Gradients::add_into_or_set(size_t input, FunctionRef<Tensor()> first,
+                                FunctionRef<void(Tensor& sum)> add_to) {
+  if (!needs(input)) return;
+  pass_.has_sum(*inputs_[input]) ? add_into(input, add_to) : add(input, first());
+}
+
 Pass::Pass(const std::vector<std::shared_ptr<Node>>& nodes, Gradients& gradients) : outside_(&gradients) {
   for (size_t i = 0; i < nodes.size(); ++i)
     if (nodes[i] != nullptr) boundary_.emplace(nodes[i].get(), i);
@@ -44,6 +50,12 @@ Tensor& Pass::sum_of(Node& node) {
   Pending& pending = pending_.at(&node);
   pending.reached = true;
   return node.is_leaf() ? node.gradient : pending.gradient;
+}
+
+bool Pass::has_sum(Node& node) {
+  if (const auto outer = boundary_.find(&node); outer != boundary_.end())
+    return outside_->pass_.has_sum(*outside_->inputs_[outer->second]);
+  return node.is_leaf() ? node.gradient.defined() : pending_.at(&node).gradient.defined();
 }
 
 void Pass::add(Node& node, std::string_view operation, Tensor gradient) {
@@ -73,7 +85,7 @@ void Pass::add_into(Node& node, FunctionRef<void(Tensor& sum)> add_to) {
   Tensor& sum = sum_of(node);
   if (!sum.defined()) {
     sum = Tensor::zeros(node.shape(), node.dtype(), node.device());
-  } else if (!may_add_in_place(sum)) {
+  } else if (!may_add_in_place(sum) || !sum.is_contiguous()) {
     sum = sum.clone();
   }
   add_to(sum);

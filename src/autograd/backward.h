@@ -17,9 +17,11 @@ class Gradients {
   /// Adds to the gradient of an input: its shape, dtype and device, any layout. Summed in place where nobody
   /// else holds the elements.
   void add(size_t input, Tensor gradient);
-  /// Lets `add_to` add to the sum itself: zeros where nothing was added yet. For gradients of few elements
-  /// among many (slices, rows of a table).
+  /// Lets `add_to` add to the sum itself, which is dense: zeros where nothing was added yet. For gradients of
+  /// few elements among many (slices, rows of a table).
   void add_into(size_t input, FunctionRef<void(Tensor& sum)> add_to);
+  /// `first` where nothing was added yet, which spares the zeros; `add_to` as above where there was.
+  void add_into_or_set(size_t input, FunctionRef<Tensor()> first, FunctionRef<void(Tensor& sum)> add_to);
 
  private:
   friend class Pass;

@@ -18,6 +18,8 @@ class Pass {
   void run(const std::shared_ptr<Node>& node, Tensor gradient);
 
   void add(Node& node, std::string_view operation, Tensor gradient);
+  /// Whether anything was added for the node yet.
+  bool has_sum(Node& node);
   void add_into(Node& node, FunctionRef<void(Tensor& sum)> add_to);
 
  private:

@@ -60,8 +60,8 @@ void record(Tensor& result, std::string_view name, std::span<const Tensor> input
 void record(Tensor& result, std::string_view name, std::vector<std::shared_ptr<Node>> inputs,
             Backward backward);
 
-/// Whether an operation in place may write over x: it is no leaf, and nobody else holds its elements or nobody
-/// could need them for a gradient.
+/// Whether an operation in place may write over x: it is no leaf, and nobody else holds its elements or
+/// nobody could need them for a gradient.
 inline bool may_overwrite(const Tensor& x) {
   if (x.node() != nullptr && x.node()->is_leaf()) return false;
   return x.owns_storage_alone() || waiting_backwards() == 0;

@@ -1,5 +1,8 @@
 #include "ops/matmul.h"
 
+#include "autograd/arithmetic.h"
+#include "autograd/backward.h"
+#include "autograd/record.h"
 #include "base/thread_pool.h"
 #include "ops/check.h"
 #include "ops/cpu/linear_kernels.h"
@@ -128,6 +131,17 @@ void run(const Tensor& a, const Tensor& b, const Tensor& y, bool add) {
   choose<MatmulProblem>("matmul", kKernels, a.device(), problem).run(problem);
 }
 
+/// da = dy b^T and db = a^T dy, summed where a or b was broadcast.
+void record(const Tensor& a, const Tensor& b, Tensor& y) {
+  autograd::record(
+      y, "matmul", {&a, &b}, [a = a.detach(), b = b.detach()](const Tensor& dy, autograd::Gradients& inputs) {
+        if (inputs.needs(0))
+          inputs.add(0, autograd::sum_to_shape(matmul(dy, b.transpose(-2, -1), a.dtype()), a.shape()));
+        if (inputs.needs(1))
+          inputs.add(1, autograd::sum_to_shape(matmul(a.transpose(-2, -1), dy, b.dtype()), b.shape()));
+      });
+}
+
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b, std::optional<DType> result) {
@@ -136,7 +150,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, std::optional<DType> result) {
   if (dtype != DType::kF32 && dtype != DType::kBF16)
     failed("matmul gives f32 or bf16, asked for {}", name_of(dtype));
   Tensor y = Tensor::empty(shape, dtype, a.device());
-  if (y.element_count() > 0) run(a, b, y, false);
+  if (y.element_count() > 0) run(a.detach(), b.detach(), y, false);
+  if (autograd::needed(a, b)) record(a, b, y);
   return y;
 }
 

@@ -10,6 +10,7 @@
 #include "ops/gradient_testing.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+#include "ops/matmul.h"
 #include "ops/reduce.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
@@ -102,8 +103,20 @@ TEST_F(Gradient, OfLinear) {
                         draws.dense({4}, DType::kF32)};
     expect_gradient(inputs, [](const Inputs& in) { return linear(in[0], Weight(in[1]), in[2]); });
   }
-  expect_same_gradient({draws.dense({70, 40}, DType::kBF16), draws.dense({30, 40}, DType::kF32)},
-                       [](const Inputs& in) { return linear(in[0], Weight(in[1])); }, {1e-2, 2e-2});
+  expect_same_gradient(
+      {draws.dense({70, 40}, DType::kBF16), draws.dense({30, 40}, DType::kF32)},
+      [](const Inputs& in) { return linear(in[0], Weight(in[1])); }, {1e-2, 2e-2}, false);
+}
+
+TEST_F(Gradient, OfMatmul) {
+  Draws draws(11);
+  for (const auto& [a, b] : {std::pair<Shape, Shape>{{3, 4}, {4, 5}},
+                             {{2, 3, 4}, {4, 5}},
+                             {{3, 4}, {2, 4, 2}},
+                             {{2, 1, 2, 3}, {3, 3, 4}},
+                             {{0, 4}, {4, 2}}})
+    expect_gradient({draws.any_layout(a, DType::kF32), draws.any_layout(b, DType::kF32)},
+                    [](const Inputs& in) { return matmul(in[0], in[1]); });
 }
 
 TEST_F(Gradient, OfEmbedding) {
