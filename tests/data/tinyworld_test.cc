@@ -95,6 +95,32 @@ TEST(Tinyworld, HeldOutQuestionsAreNeverAskedInTraining) {
   }
 }
 
+TEST(Tinyworld, FollowUpsInDialoguesKeepToTheirSplitToo) {
+  for (const Split split : kSplits) {
+    TinyworldOptions options = options_of(3, split);
+    options.kinds = {{"dialogue", 1}};
+    const Tinyworld world(options);
+    // The answers of all questions about facts, with what was asked.
+    std::map<std::string, std::string> key_of;
+    for (int number = 0; number < kRelationCount; ++number)
+      for (int64_t subject = 0; subject < world.world().count(relation(number).subject); ++subject)
+        if (const std::optional<Fact> fact = fact_of(world.world(), number, subject))
+          for (const Language language : kLanguages)
+            key_of[state(world.world(), *fact, language, 0)] = fact_key(number, subject);
+    int known = 0;
+    for (uint64_t i = 0; i < 2000; ++i) {
+      const Json row = world.document(i);
+      for (const Json& turn : row.at("messages").array()) {
+        const auto found = key_of.find(turn.at("content").string());
+        if (found == key_of.end()) continue;
+        ++known;
+        EXPECT_EQ(split_of_content(found->second), split) << found->first;
+      }
+    }
+    EXPECT_GT(known, 3000);
+  }
+}
+
 TEST(Tinyworld, QuestionsSpreadOverSkillsAndLanguages) {
   std::map<std::string, int> seen;
   const std::vector<Question> questions = Tinyworld(options_of(7, Split::kTest)).questions(200);
