@@ -256,6 +256,21 @@ TEST(Tinyworld, KindsLanguagesAndSizeCanBeChosen) {
   EXPECT_THAT(document.at("messages").array()[0].at("content").string(), HasSubstr("第500天"));
 }
 
+TEST(Tinyworld, AFirstModelTrainsOnWhatIsTrue) {
+  std::set<std::string> chosen;
+  double total = 0;
+  for (const auto& [name, weight] : tinyworld_training_kinds()) {
+    chosen.insert(name);
+    total += weight;
+  }
+  for (const char* labelled : {"preference", "multiple_choice", "topic", "sentiment", "entailment"})
+    EXPECT_FALSE(chosen.contains(labelled));
+  for (const char* needed : {"fact", "question", "multi_hop", "arithmetic", "dialogue"})
+    EXPECT_TRUE(chosen.contains(needed));
+  // About 98 in 100, the rest rounding: weights are shares.
+  EXPECT_NEAR(total, 1, 0.03);
+}
+
 TEST(Tinyworld, TheWorldHasASeedOfItsOwn) {
   TinyworldOptions options = options_of(23);
   options.world_seed = 99;

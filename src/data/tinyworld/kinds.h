@@ -22,6 +22,7 @@ struct Kind {
   std::string_view name;
   std::string_view what;  ///< for the documentation and the help
   double weight;          ///< share of the documents unless chosen otherwise
+  double training;        ///< share in a first model's training; 0: left out
   /// Fills the row's content; `kind` and `language` are there already. Redraws until every question in it, or
   /// its text where it asks none, belongs to the setting's split.
   void (*make)(const Setting& setting, Draws& draws, Language language, Json& row);

@@ -124,12 +124,9 @@ std::vector<std::pair<std::string, double>> tinyworld_kinds_of(std::span<const s
 }
 
 std::vector<std::pair<std::string, double>> tinyworld_training_kinds() {
-  constexpr std::string_view kLabelled[] = {"preference", "multiple_choice", "topic", "sentiment",
-                                            "entailment"};
   std::vector<std::pair<std::string, double>> chosen;
   for (const Kind& kind : kinds())
-    if (std::find(std::begin(kLabelled), std::end(kLabelled), kind.name) == std::end(kLabelled))
-      chosen.emplace_back(kind.name, kind.weight);
+    if (kind.training > 0) chosen.emplace_back(kind.name, kind.training);
   return chosen;
 }
 

@@ -52,7 +52,7 @@ class Tinyworld {
   std::vector<double> weights_;  // by number of the kind
 };
 
-/// The kinds to train a first model on: all that are text or conversation, with the catalogue's weights.
+/// The kinds to train a first model on, with their weights there: mostly statements and questions.
 std::vector<std::pair<std::string, double>> tinyworld_training_kinds();
 
 /// Kinds as people choose them: "story" with the catalogue's weight, "story=2" with another. Throws kUsage.
