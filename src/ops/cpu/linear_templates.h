@@ -16,6 +16,8 @@ void few_rows_slice(const FewRows& p, const std::byte* weight, int64_t begin, in
   const auto* x = static_cast<const typename Source::Element*>(p.x);
   Lanes sums[kRows][kXRows];
   unrolled<kRows>([&](auto r) { unrolled<kXRows>([&](auto m) { sums[r.value][m.value] = zero(); }); });
+  // Rows are too short streams for the processor's own prefetching: the next tile's are called for.
+  const int64_t ahead = kRows * p.row_bytes;
   int64_t k = begin;
   const auto add_products = [&](auto r, int64_t at, auto value) __attribute__((always_inline)) {
     unrolled<kXRows>([&](auto m) {
@@ -25,6 +27,8 @@ void few_rows_slice(const FewRows& p, const std::byte* weight, int64_t begin, in
   };
   for (; k + Source::kElements <= end; k += Source::kElements, weight += Source::kBytes)
     unrolled<kRows>([&](auto r) __attribute__((always_inline)) {
+      for (int64_t line = 0; line < Source::kBytes; line += 64)
+        __builtin_prefetch(weight + r.value * p.row_bytes + ahead + line, 0, 2);
       Source::each(
           weight + r.value * p.row_bytes, [&](int i, auto value) __attribute__((always_inline)) {
             add_products(r, k + Source::kVector * i, value);
