@@ -52,7 +52,7 @@ void declare(Request& r, Options& options) {
       .count("--batch", "N", r.batches.batch, "sequences a batch", 1, 1 << 16)
       .count("--accumulate", "N", r.trainer.accumulate, "batches a step", 1, 1 << 16)
       .count("--steps", "N", r.run.steps, "steps of the run", 1)
-      .choice("--dtype", r.dtype, {"f32", "bf16"}, "of the arithmetic; parameters stay f32")
+      .choice("--dtype", r.dtype, {"f32"}, "of the arithmetic")
       .choice("--optimizer", r.optimizer, train::optimizer_names(), "how parameters follow gradients")
       .real("--learning-rate", "X", r.trainer.schedule.peak, "at its highest", 0, 1e3)
       .choice("--schedule", r.schedule, {"constant", "cosine", "linear", "wsd"}, "the rate over the run")
@@ -191,7 +191,6 @@ int run_train(std::span<const std::string> arguments) {
   if (!options.parse(arguments)) return 0;
   if (!r.recipe.empty()) read_recipe(r, options);
   check(r);
-  if (r.dtype != "f32") fail(ErrorCode::kUsage, "train computes in f32 so far; --dtype {} comes", r.dtype);
   models::OpenModel model = open_to_train(r);
   make_directories(r.out);
   const std::string tokenizer = tokenizer_path(r, model);
