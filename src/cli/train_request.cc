@@ -1,0 +1,82 @@
+#include "cli/train_request.h"
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace martlet::cli {
+
+void TrainRequest::declare(Options& options) {
+  options
+      .positional("RECIPE.toml", recipe, "a file with these options as keys of [model], [data] and [train]",
+                  false)
+      .text("--init", "MODEL", init, "go on from a model: a directory, a GGUF file or a store name")
+      .text("--model", "SHAPE", shape,
+            "a new model: 1m, 3m, 7m, 25m, 124m, 350m, 1b, or hidden=288,layers=6,..")
+      .text("--tokenizer", "MODEL", tokenizer, "where the tokenizer comes from; with --init its own")
+      .texts("--data", "F", data,
+             "what to learn: text, JSON lines, folders, tinyworld:.., or a folder of tokens")
+      .count("--seq", "N", batches.seq, "tokens a sequence at most", 1, 1 << 20)
+      .count("--batch", "N", batches.batch, "sequences a batch", 1, 1 << 16)
+      .count("--accumulate", "N", trainer.accumulate, "batches a step", 1, 1 << 16)
+      .count("--steps", "N", run.steps, "steps of the run", 1)
+      .choice("--dtype", dtype, {"f32"}, "of the arithmetic")
+      .choice("--optimizer", optimizer, train::optimizer_names(), "how parameters follow gradients")
+      .real("--learning-rate", "X", trainer.schedule.peak, "at its highest", 0, 1e3)
+      .choice("--schedule", schedule, {"constant", "cosine", "linear", "wsd"}, "the rate over the run")
+      .count("--warmup", "N", trainer.schedule.warmup, "steps over which the rate climbs")
+      .real("--final-rate", "X", trainer.schedule.final_share, "share of the rate at the last step", 0, 1)
+      .real("--weight-decay", "X", optimizer_options.weight_decay, "of tensors of two or more dimensions", 0,
+            1e3)
+      .real("--beta1", "X", optimizer_options.beta1, "share of the first moment that is kept", 0, 1)
+      .real("--beta2", "X", optimizer_options.beta2, "share of the second moment that is kept", 0, 1)
+      .real("--eps", "X", optimizer_options.epsilon, "keeps the optimiser from dividing by zero", 0, 1)
+      .real("--clip", "X", trainer.clip, "most that the norm of all gradients may be; 0: no limit", 0, 1e9)
+      .choice("--order", order, {"shuffle", "sequential"}, "of the data")
+      .choice("--pack", pack, {"documents", "none"}, "fill sequences with documents, or one row each")
+      .count("--seed", "N", seed, "first values and order depend on this number alone")
+      .text("--out", "DIR", out, "where the trained model goes")
+      .text("--metrics", "F.jsonl", run.metrics, "a row a step")
+      .real("--checkpoint-every", "S", run.checkpoint_seconds,
+            "seconds between checkpoints; 0: only the last", 0, 1e9)
+      .count("--keep", "N", run.keep_checkpoints, "checkpoints that stay", 1, 1 << 20)
+      .choice("--on-spike", on_spike, {"skip", "rewind", "stop"}, "what to do when a loss is not finite")
+      .flag("--resume", run.resume, "go on from the newest whole checkpoint in --out");
+}
+
+void TrainRequest::finish(Options& options, bool writes) {
+  if (!recipe.empty()) {
+    const Json file = parse_toml_file(recipe);
+    for (const auto& [name, table] : file.object()) {
+      if (name != "model" && name != "data" && name != "train") continue;
+      options.fill_from(table, fmt::format("{} [{}]", recipe, name));
+    }
+  }
+  check();
+  if (writes) check_out();
+}
+
+void TrainRequest::check() {
+  if (run.steps == 0) fail(ErrorCode::kUsage, "train needs --steps N");
+  if (data.empty()) fail(ErrorCode::kUsage, "train needs --data F");
+  if (init.empty() == shape.empty())
+    fail(ErrorCode::kUsage, "train needs one of --init MODEL and --model SHAPE");
+  trainer.schedule.shape = train::schedule_named(schedule);
+  trainer.schedule.steps = run.steps;
+  batches.order = order == "shuffle" ? data::Order::kShuffle : data::Order::kSequential;
+  batches.pack = pack == "documents" ? data::Pack::kDocuments : data::Pack::kNone;
+  batches.seed = static_cast<uint64_t>(seed);
+  run.folder = out;
+  run.on_spike = on_spike == "skip"     ? train::SpikePolicy::kSkip
+                 : on_spike == "rewind" ? train::SpikePolicy::kRewind
+                                        : train::SpikePolicy::kStop;
+}
+
+void TrainRequest::check_out() const {
+  if (out.empty()) fail(ErrorCode::kUsage, "train needs --out DIR");
+  if (!run.resume && file_exists(out + "/config.json"))
+    bad_input("{}: there is a model already; name another folder", out);
+  if (!run.resume && is_directory(out + "/checkpoints"))
+    bad_input("{}: there is a run already; --resume goes on with it, or name another folder", out);
+}
+
+}  // namespace martlet::cli

@@ -1,0 +1,37 @@
+#pragma once
+
+// What `train` and `explain train` are asked for: one declaration of options, recipe keys and checks.
+
+#include <string>
+#include <vector>
+
+#include "cli/options.h"
+#include "data/batches.h"
+#include "train/run.h"
+
+namespace martlet::cli {
+
+/// What the command line or a recipe says.
+struct TrainRequest {
+  std::string recipe, init, shape, tokenizer, dtype = "f32", out;
+  std::vector<std::string> data;
+  data::BatchOptions batches;
+  std::string order = "shuffle", pack = "documents";
+  int64_t seed = 1;
+  std::string optimizer = "adamw", schedule = "cosine", on_spike = "skip";
+  train::OptimizerOptions optimizer_options;
+  train::TrainerOptions trainer{.schedule = {.peak = 1e-3}};
+  train::RunOptions run;
+
+  /// The options, whose values go into this request.
+  void declare(Options& options);
+  /// After the command line: fills what it left out from the recipe, where there is one, and checks what must
+  /// hold before anything is read. `out` may stay empty when nothing is written. Throws.
+  void finish(Options& options, bool writes);
+
+ private:
+  void check();
+  void check_out() const;
+};
+
+}  // namespace martlet::cli

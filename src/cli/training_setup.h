@@ -1,0 +1,26 @@
+#pragma once
+
+// The model and the data of a training run, as a request names them.
+
+#include <string>
+#include <vector>
+
+#include "cli/train_request.h"
+#include "data/token_set.h"
+#include "models/open.h"
+
+namespace martlet::cli {
+
+/// The model that is trained, new or opened: f32 values of this process's own, all of which require a
+/// gradient. Throws BadInput when it cannot learn what is asked.
+models::OpenModel open_to_train(const TrainRequest& request);
+
+/// The tokenizer's path: given, or the model's own where it has one; or empty.
+std::string tokenizer_path(const TrainRequest& request, const models::OpenModel& model);
+
+/// The data as tokens: folders of tokens as they are, all else made into FOLDER, or taken from there when a
+/// run goes on. Throws BadInput for ids that the vocabulary has not.
+std::vector<data::TokenSet> token_sets(const TrainRequest& request, const std::string& tokenizer,
+                                       int64_t vocabulary, const std::string& folder);
+
+}  // namespace martlet::cli
