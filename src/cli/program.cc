@@ -102,7 +102,10 @@ void install_signal_handlers() {
   // A write that waits for its reader goes on; waits for a person end by poll, which never restarts.
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_DFL);
+  // A write past a limit on file sizes fails as one to a full disk does.
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 }  // namespace martlet::cli

@@ -15,6 +15,14 @@ void TrainRequest::declare(Options& options) {
       .text("--tokenizer", "MODEL", tokenizer, "where the tokenizer comes from; with --init its own")
       .texts("--data", "F", data,
              "what to learn: text, JSON lines, folders, tinyworld:.., or a folder of tokens")
+      .texts("--eval-data", "F", eval_data, "held-out data, in the same forms, whose loss is told")
+      .real("--validation", "X", validation, "share of the documents of --data that is held out", 0, 0.999)
+      .count("--eval-every", "N", run.eval_every,
+             "steps between losses on held-out data; 0: only after the last step")
+      .count("--eval-batches", "N", eval_batches, "held-out batches that are read; 0: all")
+      .count("--sample-every", "N", run.sample_every, "steps between samples of what the model says; 0: none")
+      .text("--sample-prompt", "TEXT", sample_prompt, "what a sample begins with")
+      .count("--sample-tokens", "N", sample_tokens, "length of a sample", 1, 1 << 16)
       .count("--seq", "N", batches.seq, "tokens a sequence at most", 1, 1 << 20)
       .count("--batch", "N", batches.batch, "sequences a batch", 1, 1 << 16)
       .count("--accumulate", "N", trainer.accumulate, "batches a step", 1, 1 << 16)
@@ -60,6 +68,10 @@ void TrainRequest::check() {
   if (data.empty()) fail(ErrorCode::kUsage, "train needs --data F");
   if (init.empty() == shape.empty())
     fail(ErrorCode::kUsage, "train needs one of --init MODEL and --model SHAPE");
+  if (validation > 0 && !eval_data.empty())
+    fail(ErrorCode::kUsage, "train takes one of --validation X and --eval-data F");
+  if (run.sample_every > 0 && sample_prompt.empty())
+    fail(ErrorCode::kUsage, "--sample-every needs --sample-prompt TEXT");
   trainer.schedule.shape = train::schedule_named(schedule);
   trainer.schedule.steps = run.steps;
   batches.order = order == "shuffle" ? data::Order::kShuffle : data::Order::kSequential;

@@ -14,7 +14,11 @@ namespace martlet::cli {
 /// What the command line or a recipe says.
 struct TrainRequest {
   std::string recipe, init, shape, tokenizer, dtype = "f32", out;
-  std::vector<std::string> data;
+  std::vector<std::string> data, eval_data;
+  double validation = 0;  ///< share of the data that is held out
+  int64_t eval_batches = 32;
+  std::string sample_prompt;
+  int64_t sample_tokens = 48;
   data::BatchOptions batches;
   std::string order = "shuffle", pack = "documents";
   int64_t seed = 1;
@@ -28,6 +32,8 @@ struct TrainRequest {
   /// After the command line: fills what it left out from the recipe, where there is one, and checks what must
   /// hold before anything is read. `out` may stay empty when nothing is written. Throws.
   void finish(Options& options, bool writes);
+  /// Whether a loss on held-out data is wanted.
+  bool evaluates() const { return !eval_data.empty() || validation > 0 || run.eval_every > 0; }
 
  private:
   void check();

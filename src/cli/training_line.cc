@@ -24,13 +24,16 @@ void TrainingLine::show(const train::StepMetrics& metrics) {
   const auto now = std::chrono::steady_clock::now();
   const bool last = metrics.step + 1 >= steps_;
   const double since = std::chrono::duration<double>(now - last_).count();
-  if (!first && !last && since < (stderr_is_terminal() ? kDrawSeconds : kLogSeconds)) return;
+  if (metrics.eval_loss) eval_loss_ = metrics.eval_loss;
+  if (!first && !last && !(metrics.eval_loss && !stderr_is_terminal()) &&
+      since < (stderr_is_terminal() ? kDrawSeconds : kLogSeconds))
+    return;
   last_ = now;
-  const std::string text =
-      fmt::format("step {}/{}  loss {:.4f}  {:.0f} tokens/s  {} left  {}", metrics.step + 1, steps_,
-                  smooth_loss_, metrics.tokens_per_second(),
-                  format_duration(smooth_seconds_ * static_cast<double>(steps_ - metrics.step - 1)),
-                  format_bytes(static_cast<uint64_t>(train::resident_bytes())));
+  const std::string text = fmt::format(
+      "step {}/{}  loss {:.4f}{}  {:.0f} tokens/s  {} left  {}", metrics.step + 1, steps_, smooth_loss_,
+      eval_loss_ ? fmt::format("  held out {:.4f}", *eval_loss_) : "", metrics.tokens_per_second(),
+      format_duration(smooth_seconds_ * static_cast<double>(steps_ - metrics.step - 1)),
+      format_bytes(static_cast<uint64_t>(train::resident_bytes())));
   if (stderr_is_terminal()) {
     std::fprintf(stderr, "\r\033[K%s", text.c_str());
     drawn_ = true;

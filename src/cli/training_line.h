@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include "train/trainer.h"
@@ -22,6 +23,7 @@ class TrainingLine {
   int64_t steps_;
   double smooth_loss_ = 0;
   double smooth_seconds_ = 0;
+  std::optional<double> eval_loss_;  // the last one
   int64_t shown_ = 0;
   std::chrono::steady_clock::time_point last_{};
   bool drawn_ = false;

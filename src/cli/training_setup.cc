@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autograd/record.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/chat_format.h"
@@ -19,6 +20,10 @@
 namespace martlet::cli {
 namespace {
 
+bool is_tokens(const std::string& word) {
+  return is_directory(word) && data::is_token_set(word);
+}
+
 data::DocumentEncoder encoder_of(const std::string& tokenizer, int64_t vocabulary) {
   const data::EncodeRules rules{.vocabulary = vocabulary};
   if (tokenizer.empty()) return data::DocumentEncoder(rules);
@@ -31,8 +36,7 @@ models::OpenModel new_model(const TrainRequest& r) {
     vocabulary = infer::load_tokenizer(resolve_model(r.tokenizer)).vocabulary_size();
   } else {
     for (const std::string& word : r.data)
-      if (is_directory(word) && data::is_token_set(word))
-        vocabulary = std::max(vocabulary, data::TokenSet::open(word).vocabulary_size());
+      if (is_tokens(word)) vocabulary = std::max(vocabulary, data::TokenSet::open(word).vocabulary_size());
     if (vocabulary == 0)
       fail(ErrorCode::kUsage, "a new model needs --tokenizer MODEL, or data that is tokens already");
   }
@@ -42,6 +46,38 @@ models::OpenModel new_model(const TrainRequest& r) {
   model.tree = model.family->build(Fields(model.config, "--model " + r.shape));
   train::initialise(*model.tree, static_cast<uint64_t>(r.seed));
   return model;
+}
+
+void check_vocabulary(const std::vector<data::TokenSet>& sets, int64_t vocabulary) {
+  for (const data::TokenSet& set : sets)
+    if (set.vocabulary_size() > vocabulary)
+      bad_input("the data has token ids up to {} and the model a vocabulary of {}", set.vocabulary_size() - 1,
+                vocabulary);
+}
+
+/// Folders of tokens as they are, all other words made into `folder`, or taken from there when a run goes on.
+std::vector<data::TokenSet> sets_of(const std::vector<std::string>& words, const TrainRequest& r,
+                                    const data::DocumentEncoder& encoder, const std::string& folder,
+                                    const data::TokeniseOptions& options) {
+  std::vector<data::TokenSet> sets;
+  std::vector<std::string> others;
+  for (const std::string& word : words) {
+    if (is_tokens(word))
+      sets.push_back(data::TokenSet::open(word));
+    else
+      others.push_back(word);
+  }
+  if (!others.empty()) {
+    if (!r.run.resume || !data::is_token_set(folder)) {
+      data::ReadReport report;
+      data::Corpus corpus(others, {}, report);
+      const auto progress = make_progress();
+      data::tokenise(corpus, encoder, folder, options, *progress);
+    }
+    sets.push_back(data::TokenSet::open(folder));
+  }
+  check_vocabulary(sets, encoder.vocabulary_size());
+  return sets;
 }
 
 }  // namespace
@@ -54,28 +90,45 @@ std::string tokenizer_path(const TrainRequest& r, const models::OpenModel& model
 
 std::vector<data::TokenSet> token_sets(const TrainRequest& r, const std::string& tokenizer,
                                        int64_t vocabulary, const std::string& folder) {
+  return sets_of(r.data, r, encoder_of(tokenizer, vocabulary), folder, {.validation = r.validation});
+}
+
+std::vector<data::TokenSet> held_out_sets(const TrainRequest& r, const std::string& tokenizer,
+                                          int64_t vocabulary, const std::string& folder) {
+  if (!r.eval_data.empty())
+    return sets_of(r.eval_data, r, encoder_of(tokenizer, vocabulary), folder + "-eval", {});
   std::vector<data::TokenSet> sets;
-  std::vector<std::string> words;
-  for (const std::string& word : r.data) {
-    if (is_directory(word) && data::is_token_set(word))
-      sets.push_back(data::TokenSet::open(word));
-    else
-      words.push_back(word);
-  }
-  if (!words.empty()) {
-    if (!r.run.resume || !data::is_token_set(folder)) {
-      data::ReadReport report;
-      data::Corpus corpus(words, {}, report);
-      const auto progress = make_progress();
-      data::tokenise(corpus, encoder_of(tokenizer, vocabulary), folder, {}, *progress);
-    }
-    sets.push_back(data::TokenSet::open(folder));
-  }
-  for (const data::TokenSet& set : sets)
-    if (set.vocabulary_size() > vocabulary)
-      bad_input("the data has token ids up to {} and the model a vocabulary of {}", set.vocabulary_size() - 1,
-                vocabulary);
+  const auto add = [&](const std::string& set) {
+    if (data::is_token_set(set + "/validation")) sets.push_back(data::TokenSet::open(set + "/validation"));
+  };
+  for (const std::string& word : r.data)
+    if (is_tokens(word)) add(word);
+  add(folder);
+  if (sets.empty())
+    fail(ErrorCode::kUsage, "there is no held-out data to evaluate; give --validation 0.05 or --eval-data F");
+  check_vocabulary(sets, vocabulary);
   return sets;
+}
+
+std::function<std::string()> sampler_of(const TrainRequest& r, const models::OpenModel& model,
+                                        const std::string& tokenizer) {
+  if (r.run.sample_every == 0) return {};
+  if (tokenizer.empty()) fail(ErrorCode::kUsage, "samples need a tokenizer; give --tokenizer MODEL");
+  auto words = std::make_shared<const text::Tokenizer>(infer::load_tokenizer(tokenizer));
+  infer::GenerationOptions options;
+  options.max_new_tokens = r.sample_tokens;
+  // Not the most probable token alone, which a young model repeats without end.
+  options.sampling.temperature = 0.8;
+  options.sampling.seed = static_cast<uint64_t>(r.seed);
+  if (const std::optional<int32_t> end = words->eos()) options.stop_ids = {*end};
+  std::vector<std::vector<int32_t>> prompts{words->encode(r.sample_prompt)};
+  return [words, options, prompts, tree = model.tree.get()] {
+    const autograd::NoGradient no_gradient;
+    std::vector<int32_t> ids = prompts.front();
+    const std::vector<int32_t> said = infer::generate(*tree, prompts, options).front().ids;
+    ids.insert(ids.end(), said.begin(), said.end());
+    return words->decode(ids);
+  };
 }
 
 models::OpenModel open_to_train(const TrainRequest& r) {

@@ -2,6 +2,7 @@
 
 // The model and the data of a training run, as a request names them.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,5 +23,14 @@ std::string tokenizer_path(const TrainRequest& request, const models::OpenModel&
 /// run goes on. Throws BadInput for ids that the vocabulary has not.
 std::vector<data::TokenSet> token_sets(const TrainRequest& request, const std::string& tokenizer,
                                        int64_t vocabulary, const std::string& folder);
+
+/// The held-out data, packed as training is: what --eval-data names, or what --validation keeps aside, or the
+/// part for validation that folders of tokens have. Throws kUsage when there is none.
+std::vector<data::TokenSet> held_out_sets(const TrainRequest& request, const std::string& tokenizer,
+                                          int64_t vocabulary, const std::string& folder);
+
+/// Gives a text of the model as it stands; empty when no samples are wanted. `model` must outlive it.
+std::function<std::string()> sampler_of(const TrainRequest& request, const models::OpenModel& model,
+                                        const std::string& tokenizer);
 
 }  // namespace martlet::cli

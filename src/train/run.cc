@@ -28,13 +28,16 @@ class Run {
     if (!options_.metrics.empty()) metrics.emplace(options_.metrics, trainer_.steps_done());
     last_checkpoint_ = Clock::now();
     while (trainer_.steps_done() < options_.steps && !interrupt_requested()) {
-      const std::optional<StepMetrics> step = trainer_.step();
+      std::optional<StepMetrics> step = trainer_.step();
       if (!step) {
         outcome_.data_ended = true;
         break;
       }
+      if (due(options_.eval_every) || trainer_.steps_done() == options_.steps) evaluate(*step);
       if (metrics) metrics->write(*step);
       on_step_(*step);
+      if (options_.sample && due(options_.sample_every))
+        on_note_(fmt::format("after step {} it says: {}", trainer_.steps_done(), options_.sample()));
       if (step->finite)
         spikes_ = 0;
       else
@@ -57,6 +60,12 @@ class Run {
     if (!found && !passed_over.empty())
       bad_input("{}: no checkpoint of the run can be used; the last reason: {}", options_.folder,
                 passed_over.back());
+  }
+
+  bool due(int64_t every) const { return every > 0 && trainer_.steps_done() % every == 0; }
+
+  void evaluate(StepMetrics& step) {
+    if (options_.held_out != nullptr) step.eval_loss = options_.held_out->loss(model_);
   }
 
   void save() {

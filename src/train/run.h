@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "train/held_out.h"
 #include "train/trainer.h"
 
 namespace martlet::train {
@@ -18,6 +19,12 @@ struct RunOptions {
   int64_t keep_checkpoints = 2;
   SpikePolicy on_spike = SpikePolicy::kSkip;
   int64_t most_spikes = 10;  ///< in a row, before the run gives up
+  /// Evaluated after every `eval_every` steps (0: never between) and after the last; must outlive the run.
+  HeldOut* held_out = nullptr;
+  int64_t eval_every = 0;
+  /// A text of the model as it stands, told as a note after every `sample_every` steps; 0: never.
+  std::function<std::string()> sample;
+  int64_t sample_every = 0;
 };
 
 /// Something to tell a person: "resumed at step 400", "step 12: the loss is not finite, skipped".

@@ -35,6 +35,8 @@ struct StepMetrics {
   int64_t tokens = 0;
   double seconds = 0;
   bool finite = true;  ///< when not, nothing was updated
+  std::optional<double>
+      eval_loss;  ///< on held-out data, after the update, where the step was one to evaluate
 
   double tokens_per_second() const { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
 };

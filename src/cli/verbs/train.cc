@@ -26,6 +26,13 @@ int run_train(std::span<const std::string> arguments) {
       *model.tree, batches,
       train::make_optimizer(r.optimizer, train::trained_parameters(*model.tree), r.optimizer_options),
       r.trainer);
+  std::optional<train::HeldOut> held_out;
+  if (r.evaluates()) {
+    held_out.emplace(held_out_sets(r, tokenizer, model.tree->shape().vocabulary_size, r.out + "/tokens"),
+                     r.batches, r.eval_batches);
+    r.run.held_out = &*held_out;
+  }
+  r.run.sample = sampler_of(r, model, tokenizer);
   TrainingLine line(r.run.steps);
   const train::RunOutcome outcome = train::run_training(
       *model.tree, trainer, r.run, [&](const train::StepMetrics& step) { line.show(step); },
