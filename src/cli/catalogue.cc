@@ -13,7 +13,7 @@ constexpr std::array kVerbs{
     Verb{"run", "continue a prompt, or a file of prompts", run_run},
     Verb{"data", "make a small world, count a corpus, cut it into token shards", run_data},
     Verb{"embed", "texts as vectors", run_embed},
-    Verb{"eval", "how well a model predicts a text: loss and perplexity", run_eval},
+    Verb{"eval", "how good a model is: loss of a text, questions of the small world", run_eval},
     Verb{"logits", "next-token scores at every position of given token ids", run_logits},
     Verb{"tokenize", "text to token ids and back", run_tokenize},
     Verb{"tokenizer", "train a tokenizer on text", run_tokenizer},

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "cli/lines.h"
+#include "data/tinyworld/tinyworld.h"
 #include "formats/npy.h"
 #include "run_program.h"
 #include "support/chat_model.h"
@@ -167,6 +168,33 @@ TEST_F(RunVerb, EvalLossOfTextAndLines) {
   expect_failure("eval loss " + model_.path() + " " + text + " --seq 65", 2, "context is 64");
   expect_failure("eval los " + model_.path() + " " + text, 2, "loss");
   expect_failure("eval loss " + model_.path() + " " + scratch_.path() + "/none.txt", 3, "none.txt");
+}
+
+TEST_F(RunVerb, EvalTinyworldAsksHeldOutQuestions) {
+  const testing::ChatModelDirectory model(5, 1024);
+  const std::string call = "eval tinyworld " + model.path() + " --questions 5 --seed 3";
+  const Outcome rows = run(scratch_, call + " --json");
+  ASSERT_EQ(rows.code, 0) << rows.err;
+  const std::vector<std::string> lines = lines_of(rows.out);
+  ASSERT_EQ(lines.size(), 6u);
+  data::TinyworldOptions options;
+  options.seed = 3;
+  options.split = data::tinyworld::Split::kTest;
+  const auto questions = data::Tinyworld(options).questions(5);
+  for (size_t i = 0; i < 5; ++i) {
+    const Json row = Json::parse(lines[i], "row");
+    EXPECT_EQ(row.at("question").string(), questions[i].text);
+    EXPECT_EQ(row.at("right").boolean(), is_right(questions[i], row.at("reply").string()));
+  }
+  const Json score = Json::parse(lines[5], "score");
+  EXPECT_EQ(score.at("total").integer(), 5);
+  EXPECT_EQ(score.at("right").integer(), 0);
+  // The interval of 0 of 5: z^2 / (5 + z^2).
+  EXPECT_NEAR(score.at("high").real(), 0.4345, 1e-4);
+  const Outcome table = run(scratch_, call);
+  EXPECT_THAT(table.out, HasSubstr("0 of 5 right: 0.0 % (95 % interval 0.0 to 43.4 %)"));
+  EXPECT_THAT(table.out, HasSubstr("recall"));
+  expect_failure("eval tinyworld " + model.path() + " --split tests", 2, "test");
 }
 
 }  // namespace

@@ -2,13 +2,17 @@
 #include "base/files.h"
 #include "base/human.h"
 #include "base/json.h"
+#include "cli/chat_format.h"
 #include "cli/ids.h"
 #include "cli/lines.h"
 #include "cli/model_flags.h"
 #include "cli/options.h"
+#include "cli/score_table.h"
 #include "cli/terminal.h"
 #include "cli/verbs/verbs.h"
+#include "data/tinyworld/tinyworld.h"
 #include "eval/loss.h"
+#include "eval/tinyworld.h"
 #include "infer/language_model.h"
 
 namespace martlet::cli {
@@ -56,16 +60,23 @@ void evaluate_loss(const infer::LanguageModel& model, const std::string& file, i
              result.loss, result.perplexity(), format_integer(result.tokens), format_integer(width));
 }
 
-}  // namespace
+void print_answers(std::span<const data::tinyworld::Question> questions,
+                   std::span<const eval::Answered> answers) {
+  for (size_t i = 0; i < questions.size(); ++i) {
+    Json row;
+    row.set("skill", questions[i].skill).set("language", data::tinyworld::code_of(questions[i].language));
+    row.set("question", questions[i].text).set("expected", questions[i].reply());
+    row.set("reply", answers[i].reply).set("right", answers[i].right);
+    fmt::print("{}\n", row.dump());
+  }
+}
 
-int run_eval(std::span<const std::string> arguments) {
+int run_loss(std::span<const std::string> arguments) {
   ModelFlags model_flags;
-  std::string measure, file;
+  std::string file;
   int64_t window = 0;
   bool json = false;
-  Options options("eval", "martlet eval loss smollm2 book.txt");
-  options.positional("MEASURE", measure,
-                     "loss: the mean negative log-likelihood a token, and the perplexity");
+  Options options("eval loss", "martlet eval loss smollm2 book.txt");
   model_flags.declare(options);
   options
       .positional(
@@ -75,12 +86,62 @@ int run_eval(std::span<const std::string> arguments) {
              int64_t{1} << 31)
       .flag("--json", json, "one object for programs: loss, perplexity, tokens");
   if (!options.parse(arguments)) return 0;
-  if (measure != "loss") fail(ErrorCode::kUsage, "eval knows the measure loss, not '{}'", measure);
   const infer::LanguageModel model =
       infer::LanguageModel::load(model_flags.path(), model_flags.open_options());
   evaluate_loss(model, file, window, json);
   show_rewrite_reports(model.files());
   return 0;
+}
+
+int run_tinyworld(std::span<const std::string> arguments) {
+  ModelFlags model_flags;
+  data::TinyworldOptions world_options;
+  int64_t questions = 200, seed = 1, world_seed = 0;
+  std::string split = "test";
+  bool json = false;
+  std::vector<std::string> languages;
+  Options options("eval tinyworld", "martlet eval tinyworld my-model --questions 200 --seed 1");
+  model_flags.declare(options);
+  options.count("--questions", "N", questions, "how many to ask", 1, 1'000'000)
+      .count("--seed", "N", seed, "of the questions, and of the world unless it has its own", 1)
+      .count("--world-seed", "N", world_seed, "of the world that the model has learnt")
+      .count("--people", "N", world_options.people, "people in that world", 1,
+             data::tinyworld::World::kMaximumPeople)
+      .texts("--languages", "LANGUAGE", languages, "en, zh; both unless named")
+      .choice("--split", split, {"train", "validation", "test"}, "test: what training never asks")
+      .flag("--json", json, "one line a question, then one with the score");
+  if (!options.parse(arguments)) return 0;
+  world_options.seed = static_cast<uint64_t>(seed);
+  world_options.world_seed = static_cast<uint64_t>(world_seed);
+  world_options.split = data::tinyworld::split_of_name(split);
+  if (!languages.empty()) world_options.languages = languages;
+  const infer::LanguageModel model =
+      infer::LanguageModel::load(model_flags.path(), model_flags.open_options());
+  const auto asked = data::Tinyworld(world_options).questions(questions);
+  const auto answers = eval::ask(model, chat_format_of(model), asked, {}, *make_progress());
+  if (json) print_answers(asked, answers);
+  const eval::TinyworldScore score = eval::score_of(asked, answers);
+  if (json)
+    fmt::print("{}\n", score_row(score).dump());
+  else
+    fmt::print("{}", score_table(score));
+  show_rewrite_reports(model.files());
+  return 0;
+}
+
+}  // namespace
+
+int run_eval(std::span<const std::string> arguments) {
+  std::string measure;
+  if (!arguments.empty()) measure = arguments.front();
+  if (measure == "loss") return run_loss(arguments.subspan(1));
+  if (measure == "tinyworld") return run_tinyworld(arguments.subspan(1));
+  Options options("eval", "martlet eval loss smollm2 book.txt");
+  options.positional("MEASURE", measure,
+                     "loss: how well a model predicts a text; tinyworld: how many of its questions a model "
+                     "answers; `martlet eval MEASURE --help` tells more of each");
+  if (arguments.size() <= 1 && !options.parse(arguments)) return 0;
+  fail(ErrorCode::kUsage, "eval knows loss and tinyworld, not '{}'", measure);
 }
 
 }  // namespace martlet::cli
