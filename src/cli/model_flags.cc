@@ -44,6 +44,14 @@ std::vector<nn::RewriteRequest> rewrite_requests(std::span<const std::string> wo
   return requests;
 }
 
+std::vector<nn::RewriteRequest> rewrites_of(std::span<const std::string> values) {
+  std::vector<nn::RewriteRequest> requests;
+  for (const std::string& text : values)
+    for (nn::RewriteRequest& request : rewrite_requests(words_of(text)))
+      requests.push_back(std::move(request));
+  return requests;
+}
+
 void ModelFlags::declare(Options& options) {
   options.positional("MODEL", model, "a directory, a GGUF file or a name of the store")
       .texts("--rewrite", "'NAME KEY=VALUE ..'", rewrites,
@@ -58,9 +66,7 @@ std::string ModelFlags::path() const {
 models::OpenOptions ModelFlags::open_options() const {
   models::OpenOptions options{plan::rewrites(), {}, skip};
   for (const std::string& name : skip) nn::rewrite_named(options.catalogue, name);
-  for (const std::string& text : rewrites)
-    for (nn::RewriteRequest& request : rewrite_requests(words_of(text)))
-      options.rewrites.push_back(std::move(request));
+  options.rewrites = rewrites_of(rewrites);
   return options;
 }
 

@@ -15,6 +15,9 @@ namespace martlet::cli {
 /// first name.
 std::vector<nn::RewriteRequest> rewrite_requests(std::span<const std::string> words);
 
+/// The same of option values that each name a rewrite: "low_rank rank=32".
+std::vector<nn::RewriteRequest> rewrites_of(std::span<const std::string> values);
+
 struct ModelFlags {
   std::string model;                  ///< as it was given
   std::vector<std::string> rewrites;  ///< each "NAME KEY=VALUE ..."

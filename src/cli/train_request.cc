@@ -23,6 +23,8 @@ void TrainRequest::declare(Options& options) {
       .count("--sample-every", "N", run.sample_every, "steps between samples of what the model says; 0: none")
       .text("--sample-prompt", "TEXT", sample_prompt, "what a sample begins with")
       .count("--sample-tokens", "N", sample_tokens, "length of a sample", 1, 1 << 16)
+      .texts("--rewrite", "'NAME KEY=VALUE ..'", rewrites,
+             "change the model first, such as 'recompute' or 'freeze pattern=embed_tokens'")
       .count("--seq", "N", batches.seq, "tokens a sequence at most", 1, 1 << 20)
       .count("--batch", "N", batches.batch, "sequences a batch", 1, 1 << 16)
       .count("--accumulate", "N", trainer.accumulate, "batches a step", 1, 1 << 16)

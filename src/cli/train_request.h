@@ -14,7 +14,7 @@ namespace martlet::cli {
 /// What the command line or a recipe says.
 struct TrainRequest {
   std::string recipe, init, shape, tokenizer, dtype = "f32", out;
-  std::vector<std::string> data, eval_data;
+  std::vector<std::string> data, eval_data, rewrites;
   double validation = 0;  ///< share of the data that is held out
   int64_t eval_batches = 32;
   std::string sample_prompt;

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/chat_format.h"
+#include "cli/model_flags.h"
 #include "cli/store.h"
 #include "cli/terminal.h"
 #include "data/source.h"
@@ -45,6 +46,8 @@ models::OpenModel new_model(const TrainRequest& r) {
   model.family = &models::family_named("llama");
   model.tree = model.family->build(Fields(model.config, "--model " + r.shape));
   train::initialise(*model.tree, static_cast<uint64_t>(r.seed));
+  for (const nn::RewriteRequest& request : rewrites_of(r.rewrites))
+    nn::apply_rewrite(model.tree, request, plan::rewrites(), model.rewrites);
   return model;
 }
 
@@ -133,13 +136,16 @@ std::function<std::string()> sampler_of(const TrainRequest& r, const models::Ope
 
 models::OpenModel open_to_train(const TrainRequest& r) {
   models::OpenModel model =
-      r.init.empty() ? new_model(r) : models::open_model(resolve_model(r.init), {plan::rewrites(), {}, {}});
+      r.init.empty()
+          ? new_model(r)
+          : models::open_model(resolve_model(r.init), {plan::rewrites(), rewrites_of(r.rewrites), {}});
   if (!model.tree->shape().generates) bad_input("{} has no head that predicts tokens", r.init);
   if (const int64_t limit = model.tree->shape().max_positions; limit > 0 && r.batches.seq > limit)
     bad_input("--seq {} is longer than the model's context of {}", r.batches.seq, limit);
   const OwnerScope owner(Owner::kWeights);
   nn::walk_parameters(*model.tree, [](const std::string&, nn::Parameter& parameter) {
-    if (parameter.requires_gradient()) return;  // tied, and seen before
+    // Tied, and seen before; or frozen, and as it was stored.
+    if (parameter.requires_gradient() || parameter.is_frozen()) return;
     // Mapped, packed or narrow values become f32 of this process's own.
     parameter.set(parameter.shape().rank() == 2 ? parameter.weight().unpack().clone()
                                                 : ops::cast(parameter.tensor(), DType::kF32).clone());

@@ -12,8 +12,9 @@
 
 namespace martlet::cli {
 
-/// The model that is trained, new or opened: f32 values of this process's own, all of which require a
-/// gradient. Throws BadInput when it cannot learn what is asked.
+/// The model that is trained, new or opened, with the rewrites asked for: f32 values of this process's own
+/// that require a gradient, but for those that are frozen. Throws BadInput when it cannot learn what is
+/// asked.
 models::OpenModel open_to_train(const TrainRequest& request);
 
 /// The tokenizer's path: given, or the model's own where it has one; or empty.

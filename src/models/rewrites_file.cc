@@ -10,6 +10,10 @@ namespace {
 
 constexpr int64_t kVersion = 1;
 
+bool is_kept(const nn::AppliedRewrite& applied) {
+  return !applied.skipped && !applied.rewrite->training_only;
+}
+
 }  // namespace
 
 std::vector<nn::RewriteRequest> read_rewrites(const std::string& path) {
@@ -38,13 +42,16 @@ std::vector<nn::RewriteRequest> read_rewrites(const std::string& path) {
 
 std::string rewrites_text(const nn::RewriteHistory& history) {
   Json rows{Json::Array{}};
+  bool any = false;
   for (const nn::AppliedRewrite& applied : history) {
-    if (applied.skipped) continue;
+    if (!is_kept(applied)) continue;
     Json row;
     row.set("name", applied.rewrite->name);
     for (const auto& [key, value] : applied.arguments.values().object()) row.set(key, value);
     rows.push_back(std::move(row));
+    any = true;
   }
+  if (!any) return "";
   Json file;
   file.set("version", kVersion).set("rewrite", std::move(rows));
   return "# The rewrites of this model, in the order in which they were applied.\n" + dump_toml(file);

@@ -14,6 +14,7 @@
 #include "models/rewrites_file.h"
 #include "models/weight_names.h"
 #include "nn/tree.h"
+#include "ops/cast.h"
 #include "ops/concat.h"
 #include "text/gguf_to_json.h"
 
@@ -44,10 +45,23 @@ Value value_of(const nn::Parameter& parameter) {
   return {weight.shape(), DType::kF32, [weight] { return weight.unpack(); }};
 }
 
+/// Parameters that the config itself ties to one before them.
+std::set<std::string> tied_paths(const Family& family, const Json& config) {
+  std::set<std::string> tied;
+  std::set<const void*> seen;
+  nn::walk_parameters(*family.build(Fields(config, "config")),
+                      [&](const std::string& path, nn::Parameter& parameter) {
+                        if (!seen.insert(parameter.identity()).second) tied.insert(path);
+                      });
+  return tied;
+}
+
 /// Parameters of the tree gathered under the names of files.
 class Gathering {
  public:
-  Gathering(const Family& family, nn::Model& model) : family_(family) {
+  explicit Gathering(const OpenModel& opened)
+      : family_(*opened.family), tied_(tied_paths(*opened.family, opened.config)) {
+    nn::Model& model = *opened.tree;
     const nn::ModulePtr root(std::shared_ptr<void>(), &model);
     nn::walk(root, [&](const std::string& path, const nn::ModulePtr& module) { gather(path, *module); });
   }
@@ -71,7 +85,8 @@ class Gathering {
   void gather(const std::string& path, const nn::Module& module) {
     for (const nn::Parameter* parameter : module.parameters()) {
       const std::string at = path.empty() ? parameter->name() : path + "." + parameter->name();
-      if (!written_.insert(parameter->identity()).second) continue;
+      // Whoever reads the files by the config alone finds every parameter that it does not tie.
+      if (!written_.insert(parameter->identity()).second && tied_.contains(at)) continue;
       if (find_weight_name(family_, at).entry != nullptr) {
         add(at, value_of(*parameter));
       } else {
@@ -111,12 +126,13 @@ class Gathering {
     DType dtype = parts.front().value.dtype;
     for (size_t i = 1; i < parts.size(); ++i) {
       shape[0] += parts[i].value.shape[0];
-      if (parts[i].value.dtype != dtype) failed("{}: its parts have different dtypes", name);
+      // Some of them were trained and some were not.
+      if (parts[i].value.dtype != dtype) dtype = DType::kF32;
     }
     if (is_transposed(form)) std::swap(shape[0], shape[1]);
-    return {name, shape, dtype, [parts, form] {
+    return {name, shape, dtype, [parts, form, dtype] {
               std::vector<Tensor> tensors;
-              for (const Part& part : parts) tensors.push_back(part.value.load());
+              for (const Part& part : parts) tensors.push_back(ops::cast(part.value.load(), dtype));
               const Tensor whole = tensors.size() == 1 ? tensors.front() : ops::concat(tensors, 0);
               return is_transposed(form) ? whole.transpose(0, 1).contiguous() : whole;
             }};
@@ -126,7 +142,8 @@ class Gathering {
   std::vector<std::string> order_;
   std::map<std::string, std::vector<Part>> parts_;
   std::vector<formats::OutgoingTensor> own_;
-  std::set<const void*> written_;  // tied parameters are written once
+  std::set<std::string> tied_;
+  std::set<const void*> written_;
 };
 
 /// A model made in memory has no files.
@@ -191,15 +208,15 @@ void copy_tokenizer(const std::string& from, const std::string& to) {
 }
 
 void save_model_into(const OpenModel& model, const std::string& directory) {
-  const Gathering gathered(*model.family, *model.tree);
+  const Gathering gathered(model);
   std::vector<formats::OutgoingTensor> tensors = gathered.plain();
   pass_on_ignored(model, gathered, tensors);
   formats::write_safetensors_directory(directory, tensors);
   copy_companions(model, directory);
   if (!gathered.own().empty())
     formats::write_safetensors(fmt::format("{}/{}", directory, kRewriteTensorsFile), gathered.own());
-  if (!model.rewrites.empty())
-    write_file(fmt::format("{}/{}", directory, kRewritesFile), rewrites_text(model.rewrites));
+  if (const std::string rewrites = rewrites_text(model.rewrites); !rewrites.empty())
+    write_file(fmt::format("{}/{}", directory, kRewritesFile), rewrites);
   write_file(directory + "/config.json", config_of(model, gathered).dump(2) + "\n");
 }
 

@@ -16,10 +16,11 @@ void Batch::add(std::span<const int32_t> ids, KvCache* cache, int64_t whole_leng
   const int64_t length = first + static_cast<int64_t>(ids.size());
   lengths_.push_back(std::max(length, whole_length));
   longest_ = std::max(longest_, length);
+  if (!rope_tables_->empty()) rope_tables_ = std::make_shared<RopeTables>();
 }
 
 const ops::RopeTable& Batch::rope_table(const ops::RopeScaling& scaling) const {
-  for (const auto& [known, table] : rope_tables_)
+  for (const auto& [known, table] : *rope_tables_)
     if (known == &scaling) return *table;
   const auto half = scaling.dimensions / 2;
   auto table = std::make_shared<ops::RopeTable>();
@@ -38,7 +39,7 @@ const ops::RopeTable& Batch::rope_table(const ops::RopeScaling& scaling) const {
     table->cosine.slice(0, first, first + count).copy_elements(rows.cosine);
     table->sine.slice(0, first, first + count).copy_elements(rows.sine);
   }
-  rope_tables_.emplace_back(&scaling, table);
+  rope_tables_->emplace_back(&scaling, table);
   return *table;
 }
 

@@ -58,7 +58,9 @@ class Batch {
   std::vector<KvCache*> caches_;
   std::vector<int64_t> lengths_;  // of each sequence, as its rotary frequencies see it
   int64_t longest_ = 0;
-  mutable std::vector<std::pair<const ops::RopeScaling*, std::shared_ptr<const ops::RopeTable>>> rope_tables_;
+  // Shared by copies of a batch, until one of them gets another sequence.
+  using RopeTables = std::vector<std::pair<const ops::RopeScaling*, std::shared_ptr<const ops::RopeTable>>>;
+  std::shared_ptr<RopeTables> rope_tables_ = std::make_shared<RopeTables>();
 };
 
 }  // namespace martlet::nn

@@ -55,10 +55,16 @@ void Parameter::put(Tensor tensor) {
 
 void Parameter::require_gradient(bool required) {
   if (required == requires_gradient()) return;
+  if (required && is_frozen()) failed("parameter {} is frozen and requires no gradient", name_);
   Tensor value = tensor().detach();
   if (required) autograd::require_gradient(value);
   value_->leaf = value.node();
   put(std::move(value));
+}
+
+void Parameter::freeze() {
+  require_gradient(false);
+  value_->frozen = true;
 }
 
 bool Parameter::requires_gradient() const {

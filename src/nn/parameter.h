@@ -37,6 +37,10 @@ class Parameter {
   /// on the tape, hooks and gradient included.
   void require_gradient(bool required = true);
   bool requires_gradient() const;
+  /// From here on, for all that are tied to it, it requires no gradient and never will: `require_gradient`
+  /// throws. Its value may stay packed or mapped.
+  void freeze();
+  bool is_frozen() const { return value_->frozen; }
   /// The sum of the gradients so far (see autograd/leaf.h); undefined when there is none. Both throw unless
   /// it requires one.
   const Tensor& gradient() const;
@@ -60,6 +64,7 @@ class Parameter {
     ops::Weight weight;                    // when the shape has two dimensions
     Tensor tensor;                         // otherwise
     std::shared_ptr<autograd::Node> leaf;  // when it requires a gradient
+    bool frozen = false;
   };
 
   const Tensor& leaf_value() const;

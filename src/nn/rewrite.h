@@ -45,6 +45,9 @@ struct Rewrite {
   std::span<const ArgumentDeclaration> arguments;
   /// What it leaves on disk besides its line in martlet.toml; empty: nothing.
   std::string_view on_disk;
+  /// It changes how the model is trained and nothing of what it computes: a saved model does not know of it,
+  /// so that whoever opens it next is not bound by what its training needed.
+  bool training_only = false;
 
   /// Edits the tree. Throws BadInput when the arguments do not fit this tree.
   void (*apply)(TreeEditor& tree, const Arguments& arguments, const RewriteContext& context);

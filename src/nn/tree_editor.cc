@@ -61,6 +61,16 @@ void TreeEditor::set(const std::string& path, Parameter& parameter, const ops::W
   note(path);
 }
 
+void TreeEditor::tie(const std::string& path, Parameter& parameter, const Parameter& other) {
+  parameter.tie(other);
+  note(path);
+}
+
+void TreeEditor::freeze(const std::string& path, Parameter& parameter) {
+  parameter.freeze();
+  note(path);
+}
+
 void TreeEditor::note(const std::string& path) {
   if (std::find(changed_.begin(), changed_.end(), path) == changed_.end()) changed_.push_back(path);
 }

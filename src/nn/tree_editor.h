@@ -30,8 +30,12 @@ class TreeEditor {
   void wrap(const std::string& path, ModulePtr wrapper);
   /// Gives a parameter of the tree another value of the same shape.
   void set(const std::string& path, Parameter& parameter, const ops::Weight& value);
+  /// Lets a parameter of the module at `path` share the value of another, of the same shape.
+  void tie(const std::string& path, Parameter& parameter, const Parameter& other);
+  /// Takes a parameter of the module at `path` out of what is trained.
+  void freeze(const std::string& path, Parameter& parameter);
 
-  /// Paths of modules that were replaced, wrapped, or got other values; each once.
+  /// Paths of modules that were replaced, wrapped, frozen, or got other values; each once.
   const std::vector<std::string>& changed() const { return changed_; }
   const std::vector<std::string>& replaced() const { return replaced_; }
 

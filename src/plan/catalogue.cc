@@ -3,11 +3,16 @@
 #include "compress/cast.h"
 #include "compress/low_rank.h"
 #include "nn/probe.h"
+#include "nn/tie.h"
+#include "train/freeze.h"
+#include "train/recompute.h"
 
 namespace martlet::plan {
 namespace {
 
-constexpr const nn::Rewrite* kRewrites[] = {&compress::kCast, &compress::kLowRank, &nn::kProbe};
+constexpr const nn::Rewrite* kRewrites[] = {
+    &compress::kCast, &compress::kLowRank, &nn::kTie, &train::kFreeze, &train::kRecompute, &nn::kProbe,
+};
 
 }  // namespace
 

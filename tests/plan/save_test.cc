@@ -71,6 +71,29 @@ TEST_F(Save, RewritesComeBackInTheirOrder) {
                             request_of("probe", "pattern", "**"), request_of("cast", "pattern", "lm_head")});
 }
 
+TEST_F(Save, WhatIsTiedComesBackTiedAndIsWrittenAtEveryPath) {
+  nn::RewriteRequest tie = request_of("tie", "pattern", "lm_head");
+  tie.arguments.set("to", "embed_tokens");
+  nn::RewriteRequest blocks = request_of("tie", "pattern", "layers.1");
+  blocks.arguments.set("to", "layers.0");
+  expect_same_after_saving({tie, blocks});
+  // Who knows no rewrite reads the same function.
+  const std::vector<float> tied = logits_of(open_with_all(folder_ / "out"));
+  std::filesystem::remove(folder_ / "out/martlet.toml");
+  EXPECT_EQ(logits_of(open_model(folder_ / "out")), tied);
+}
+
+TEST_F(Save, WhatIsAboutTrainingAloneLeavesNothing) {
+  nn::RewriteRequest freeze = request_of("freeze", "pattern", "layers.*");
+  save_model(open_with_all(source_.path(), {freeze, request_of("recompute", "pattern", "layers.*")}),
+             folder_ / "out");
+  EXPECT_FALSE(file_exists(folder_ / "out/martlet.toml"));
+  save_model(open_with_all(source_.path(), {freeze, request_of("cast", "to", "f16")}), folder_ / "cast");
+  const std::vector<nn::RewriteRequest> kept = read_rewrites(folder_ / "cast/martlet.toml");
+  ASSERT_EQ(kept.size(), 1u);
+  EXPECT_EQ(kept[0].name, "cast");
+}
+
 TEST_F(Save, WhoKnowsNoRewriteReadsTheProductOfTheFactors) {
   const OpenModel model = open_with_all(source_.path(), {request_of("low_rank", "rank", 5)});
   save_model(model, folder_ / "out");

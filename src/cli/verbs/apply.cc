@@ -24,6 +24,10 @@ int run_apply(std::span<const std::string> arguments) {
   for (const nn::RewriteRequest& request : open.rewrites) {
     const nn::Rewrite& rewrite = nn::rewrite_named(open.catalogue, request.name);
     nn::Arguments(rewrite.arguments, request.arguments, rewrite.name);
+    if (rewrite.training_only)
+      fail(ErrorCode::kUsage,
+           "{} is about training alone and would leave nothing on disk; give it to `martlet train --rewrite`",
+           rewrite.name);
   }
   const models::OpenModel model = models::open_model(resolve_model(model_name), open);
   for (const nn::AppliedRewrite& applied : model.rewrites) fmt::print("{}\n", applied.to_string());

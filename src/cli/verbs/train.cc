@@ -34,6 +34,7 @@ int run_train(std::span<const std::string> arguments) {
   }
   r.run.sample = sampler_of(r, model, tokenizer);
   TrainingLine line(r.run.steps);
+  for (const nn::AppliedRewrite& applied : model.rewrites) line.note(applied.to_string());
   const train::RunOutcome outcome = train::run_training(
       *model.tree, trainer, r.run, [&](const train::StepMetrics& step) { line.show(step); },
       [&](const std::string& note) { line.note(note); });
