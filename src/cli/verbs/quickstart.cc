@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iostream>
 
 #include "base/error.h"
 #include "base/human.h"
@@ -6,6 +7,7 @@
 #include "cli/chat_loop.h"
 #include "cli/options.h"
 #include "cli/pull.h"
+#include "cli/quickstart_train.h"
 #include "cli/store.h"
 #include "cli/terminal.h"
 #include "cli/verbs/verbs.h"
@@ -34,11 +36,9 @@ void bring(const std::string& name) {
   }
 }
 
-}  // namespace
-
-int run_quickstart(std::span<const std::string> arguments) {
+int talk_with_a_small_model(std::span<const std::string> arguments) {
   std::string model_name = "smollm2";
-  Options options("quickstart", "martlet quickstart");
+  Options options("quickstart talk", "martlet quickstart talk");
   options.text("--model", "MODEL", model_name, "a directory, a GGUF file or a store name");
   if (!options.parse(arguments)) return 0;
   if (!options.given("model")) bring(model_name);
@@ -69,6 +69,47 @@ int run_quickstart(std::span<const std::string> arguments) {
   reply.generation.max_new_tokens = 1024;
   chat_loop(session, reply);
   return 0;
+}
+
+/// Two ways to begin; a person chooses one.
+std::string_view choice_of_a_person() {
+  fmt::print(
+      "{}\n  1  talk: fetches SmolLM2 135M (about 90 MB), asks it three questions, opens a chat\n"
+      "  2  train: makes a small world and a model that learns it, in five minutes on two cores, then a "
+      "chat\n"
+      "1 or 2? ",
+      styled(Style::kBold, "Two ways to begin:"));
+  std::fflush(stdout);
+  std::string line;
+  if (!std::getline(std::cin, line)) return "";
+  return line.starts_with('2') || line.starts_with('t') ? "train" : "talk";
+}
+
+}  // namespace
+
+int run_quickstart(std::span<const std::string> arguments) {
+  std::string what;
+  if (!arguments.empty() && !arguments.front().starts_with('-')) {
+    what = arguments.front();
+    arguments = arguments.subspan(1);
+  } else if (arguments.empty() && stdin_is_terminal() && stdout_is_terminal()) {
+    what = choice_of_a_person();
+    if (what.empty()) return 0;
+  } else if (!arguments.empty() && (arguments.front() == "-h" || arguments.front() == "--help")) {
+    Options options("quickstart", "martlet quickstart train");
+    options.positional("WHAT", what,
+                       "talk: fetch SmolLM2 135M and chat; train: make a small world and a model that learns "
+                       "it, in five minutes; `martlet quickstart WHAT --help` tells more of each",
+                       false);
+    static_cast<void>(options.parse(arguments));
+    return 0;
+  }
+  if (what == "train") return run_quickstart_train(arguments);
+  if (!what.empty() && what != "talk")
+    fail(ErrorCode::kUsage, "quickstart knows talk and train, not '{}'", what);
+  if (what.empty() && arguments.empty())
+    fmt::print("The other way to begin trains a model of your own: martlet quickstart train\n\n");
+  return talk_with_a_small_model(arguments);
 }
 
 }  // namespace martlet::cli
