@@ -4,12 +4,14 @@
 #include <chrono>
 #include <vector>
 
+#include "base/chart/terminal.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/human.h"
 #include "cli/chat_format.h"
 #include "cli/chat_loop.h"
 #include "cli/first_tokenizer.h"
+#include "cli/learning_curve.h"
 #include "cli/options.h"
 #include "cli/score_table.h"
 #include "cli/terminal.h"
@@ -77,6 +79,18 @@ data::TinyworldOptions world_options(const Request& request, data::tinyworld::Sp
   return options;
 }
 
+/// What the quickstart itself must know when it goes on with a run.
+Json own_settings(const Request& request) {
+  Json own;
+  if (!request.is_tinyworld()) {
+    Json words{Json::Array{}};
+    for (const std::string& word : request.data) words.push_back(word);
+    own.set("data", std::move(words));
+  }
+  own.set("steps", request.steps).set("seed", request.seed).set("people", request.people);
+  return own.set("questions", request.questions);
+}
+
 /// The run as a recipe that `martlet train` takes too.
 Json recipe_of(const Request& request) {
   Json model, data, train;
@@ -100,6 +114,7 @@ Json recipe_of(const Request& request) {
   train.set("metrics", request.out + "/metrics.jsonl");
   Json recipe;
   recipe.set("model", std::move(model)).set("data", std::move(data)).set("train", std::move(train));
+  recipe.set("quickstart", own_settings(request));
   return recipe;
 }
 
@@ -212,12 +227,33 @@ std::vector<data::tinyworld::Question> held_out_questions(const Request& request
   return data::Tinyworld(world_options(request, data::tinyworld::Split::kTest)).questions(request.questions);
 }
 
-void tell_score(const Request& request, const infer::LanguageModel& model,
-                const std::vector<data::tinyworld::Question>& questions) {
+/// The score, which it tells.
+eval::TinyworldScore tell_score(const infer::LanguageModel& model,
+                                const std::vector<data::tinyworld::Question>& questions) {
   heading("4. What it knows");
   const auto answers = eval::ask(model, chat_format_of(model), questions, {}, *make_progress());
-  fmt::print("{} questions that its training asked in no wording and in no language, of all nine skills:\n{}",
-             request.questions, score_table(eval::score_of(questions, answers)));
+  const eval::TinyworldScore score = eval::score_of(questions, answers);
+  fmt::print(
+      "{} questions of all nine skills, which its training asked in no wording and in no language:\n{}",
+      questions.size(), score_table(score));
+  return score;
+}
+
+chart::Table table_of(const eval::TinyworldScore& score) {
+  chart::Table table{score_line(score.all), {"", "right", "of", "share"}, {}};
+  for (const auto* group : {&score.skills, &score.languages})
+    for (const eval::Score& each : *group)
+      table.rows.push_back({each.name, std::to_string(each.right), std::to_string(each.total),
+                            fmt::format("{:.1f} %", 100 * each.share())});
+  return table;
+}
+
+void tell_curve(const Request& request, const std::string& summary, std::vector<chart::Table> tables) {
+  const chart::Chart curve = learning_curve(request.out + "/metrics.jsonl", "How " + request.out + " learnt");
+  write_learning_curve(curve, summary, std::move(tables), request.out);
+  fmt::print("\n{}", chart::terminal(curve, {.columns = std::min(terminal_width(), 100),
+                                             .rows = 14,
+                                             .colours = wants_colours()}));
 }
 
 /// A question of each skill in turn, as they come among the held-out ones: the languages alternate.
@@ -278,19 +314,20 @@ void tell_next(const Request& request) {
   const std::string& out = request.out;
   std::vector<std::pair<std::string, std::string>> commands;
   if (request.is_tinyworld()) {
-    commands.emplace_back("martlet chat " + out, "talk with it");
-    commands.emplace_back(fmt::format("martlet eval tinyworld {} --questions 1000 --people {} --seed {}", out,
-                                      request.people, request.seed),
+    commands.emplace_back("./martlet chat " + out, "talk with it");
+    commands.emplace_back(fmt::format("./martlet eval tinyworld {} --questions 1000 --people {} --seed {}",
+                                      out, request.people, request.seed),
                           "more questions");
   } else {
-    commands.emplace_back(fmt::format("martlet run {} -p 'Once' --temp 0.8", out), "continue a text");
+    commands.emplace_back(fmt::format("./martlet run {} -p 'Once' --temp 0.8", out), "continue a text");
   }
-  commands.emplace_back("martlet inspect " + out, "what it is made of");
-  commands.emplace_back(fmt::format("martlet train {} --out another --seed 2", request.recipe()),
+  commands.emplace_back("./martlet inspect " + out, "what it is made of");
+  commands.emplace_back("xdg-open " + out + "/curve.html", "its curve; curve.svg for a document");
+  commands.emplace_back(fmt::format("./martlet train {} --out another --seed 2", request.recipe()),
                         "the same run again, changed as you like");
   size_t width = 0;
   for (const auto& [command, what] : commands) width = std::max(width, command.size());
-  for (const auto& [command, what] : commands) fmt::print("  ./{:<{}}  {}\n", command, width, what);
+  for (const auto& [command, what] : commands) fmt::print("  {:<{}}  {}\n", command, width, what);
 }
 
 void check(const Request& request) {
@@ -322,6 +359,8 @@ int run_quickstart_train(std::span<const std::string> arguments) {
       .count("--seed", "N", request.seed, "of the world, the first values and the order", 1);
   if (!options.parse(arguments)) return 0;
   check(request);
+  if (request.resume)
+    options.fill_from(parse_toml_file(request.recipe()).at("quickstart"), request.recipe() + " [quickstart]");
   const Clock::time_point start = Clock::now();
   if (!request.resume) {
     if (request.is_tinyworld())
@@ -333,14 +372,20 @@ int run_quickstart_train(std::span<const std::string> arguments) {
   }
   train_model(request);
   const infer::LanguageModel model = infer::LanguageModel::load(request.out, {plan::rewrites(), {}, {}});
+  const nn::TreeSize size = nn::measure(model.tree());
+  const std::string summary =
+      fmt::format("{} parameters, a vocabulary of {}, {} steps", format_integer(size.parameters),
+                  format_integer(model.tree().shape().vocabulary_size), format_integer(request.steps));
   std::vector<data::tinyworld::Question> questions;
+  std::vector<chart::Table> tables;
   if (request.is_tinyworld()) {
     questions = held_out_questions(request);
-    tell_score(request, model, questions);
+    tables.push_back(table_of(tell_score(model, questions)));
   } else {
     continue_text(model, request);
   }
-  fmt::print("\n{} from the first word to here.\n",
+  tell_curve(request, summary, std::move(tables));
+  fmt::print("\n{}; {} from the first word to here.\n", summary,
              format_duration(std::chrono::duration<double>(Clock::now() - start).count()));
   tell_next(request);
   if (request.is_tinyworld()) converse(model, sample_questions(questions));

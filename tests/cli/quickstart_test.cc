@@ -63,6 +63,11 @@ TEST_F(QuickstartTrain, LeavesAModelThatEveryVerbReads) {
   EXPECT_THAT(outcome.out, HasSubstr(score.out));
   EXPECT_EQ(run(scratch_, "inspect " + out).code, 0);
   EXPECT_EQ(run(scratch_, "run " + out + " -p Anna -n 3").code, 0);
+  // The curve, as a picture and on a page with the score.
+  EXPECT_THAT(read_file(out + "/curve.svg"), HasSubstr("held-out data"));
+  const std::string page = read_file(out + "/curve.html");
+  EXPECT_THAT(page, HasSubstr("<svg"));
+  EXPECT_THAT(page, HasSubstr(score.out.substr(0, score.out.find(':'))));
   // The recipe is one that `train` takes.
   const Outcome again = run(scratch_, "train " + out + "/recipe.toml --steps 2 --metrics " + folder("m") +
                                           " --out " + folder("again"));
@@ -128,7 +133,7 @@ TEST_F(QuickstartTrain, AnInterruptedRunGoesOn) {
   EXPECT_LT(done, 150u);
   EXPECT_FALSE(file_exists(out + "/config.json")) << "no half model under its name";
 
-  const Outcome resumed = train("--resume --people 8 --questions 2 --out " + out);
+  const Outcome resumed = train("--resume --out " + out);
   EXPECT_EQ(resumed.code, 0) << resumed.err;
   EXPECT_THAT(resumed.out, HasSubstr("of 2 right"));
   const std::vector<Json> rows = metrics_of(out);
