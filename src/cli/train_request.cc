@@ -49,7 +49,15 @@ void TrainRequest::declare(Options& options) {
       .real("--checkpoint-every", "S", run.checkpoint_seconds,
             "seconds between checkpoints; 0: only the last", 0, 1e9)
       .count("--keep", "N", run.keep_checkpoints, "checkpoints that stay", 1, 1 << 20)
-      .choice("--on-spike", on_spike, {"skip", "rewind", "stop"}, "what to do when a loss is not finite")
+      .flag("--keep-best", run.keep_best, "keep that of the lowest held-out loss too, and save its weights")
+      .real("--ema", "X", trainer.ema,
+            "what an average of the weights keeps at each step, such as 0.999; it is what is evaluated and "
+            "saved; 0: none",
+            0, 0.9999999)
+      .choice("--on-spike", on_spike, {"skip", "rewind", "stop"},
+              "what to do when a loss is not finite or a spike")
+      .real("--spike-factor", "X", trainer.spike_factor,
+            "a loss so many deviations above the recent ones is a spike, such as 8; 0: none is", 0, 1e9)
       .flag("--resume", run.resume, "go on from the newest whole checkpoint in --out");
 }
 
@@ -74,6 +82,8 @@ void TrainRequest::check() {
     fail(ErrorCode::kUsage, "train takes one of --validation X and --eval-data F");
   if (run.sample_every > 0 && sample_prompt.empty())
     fail(ErrorCode::kUsage, "--sample-every needs --sample-prompt TEXT");
+  if (run.keep_best && !evaluates())
+    fail(ErrorCode::kUsage, "--keep-best needs held-out data; give --validation 0.05 or --eval-data F");
   trainer.schedule.shape = train::schedule_named(schedule);
   trainer.schedule.steps = run.steps;
   batches.order = order == "shuffle" ? data::Order::kShuffle : data::Order::kSequential;

@@ -1,9 +1,7 @@
 #include "train/checkpoint.h"
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
-#include <set>
 
 #include "base/atomic_folder.h"
 #include "base/error.h"
@@ -11,7 +9,6 @@
 #include "base/files.h"
 #include "data/token_set.h"
 #include "formats/safetensors.h"
-#include "nn/tree.h"
 
 namespace martlet::train {
 namespace {
@@ -22,22 +19,11 @@ constexpr std::string_view kPrefix = "step-";
 constexpr std::string_view kModelFile = "model.safetensors";
 constexpr std::string_view kOptimizerFile = "optimizer.safetensors";
 constexpr std::string_view kStateFile = "state.json";
-constexpr int64_t kVersion = 1;
+constexpr std::string_view kEmaFile = "ema.safetensors";
+constexpr int64_t kVersion = 2;
 
 std::string folder_of(const std::string& run) {
   return run + "/checkpoints";
-}
-
-using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
-
-/// Every parameter, trained or not, tied ones once.
-NamedTensors parameters_of(const nn::Model& model) {
-  NamedTensors named;
-  std::set<const void*> seen;
-  nn::walk_parameters(model, [&](const std::string& path, nn::Parameter& parameter) {
-    if (seen.insert(parameter.identity()).second) named.emplace_back(path, parameter.tensor().detach());
-  });
-  return named;
 }
 
 Json file_record(const std::string& path) {
@@ -53,9 +39,43 @@ void write_tensors(const std::string& path, const NamedTensors& named) {
   formats::write_safetensors(path, outgoing);
 }
 
-void check_file(const std::string& path, const Json& record) {
-  const Json found = file_record(path);
-  if (!(found == record)) bad_input("{}: damaged: its size or hash is not what state.json says", path);
+void check_file(const std::string& path, const Json& state, std::string_view record) {
+  if (!(file_record(path) == state.at(record)))
+    bad_input("{}: damaged: its size or hash is not what {} says", path, kStateFile);
+}
+
+/// The steps of a checkpoint's folder name; nothing for other names.
+std::optional<int64_t> step_of(const std::string& name) {
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  const std::string digits = name.substr(kPrefix.size());
+  if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string::npos)
+    return std::nullopt;
+  return std::stoll(digits);
+}
+
+std::string hash_of(const Json& state) {
+  return data::text_of(data::hash128(state.dump()));
+}
+
+/// The state of a checkpoint, undamaged and of a version that is known.
+Json state_of(const std::string& path) {
+  const std::string file = fmt::format("{}/{}", path, kStateFile);
+  Json state = Json::parse_file(file);
+  if (!state.is_object()) bad_input("{}: damaged: expected a table, got {}", file, state.kind_name());
+  if (const int64_t version = Fields(state, file).integer("version"); version != kVersion)
+    bad_input("{}: version {} is not known; this program reads version {}", file, version, kVersion);
+  const std::string hash = Fields(state, file).text("hash");
+  std::erase_if(state.object(), [](const Json::Member& member) { return member.first == "hash"; });
+  if (hash_of(state) != hash) bad_input("{}: damaged: its hash is not that of what it says", file);
+  return state;
+}
+
+/// Whether the position belongs to the data that the trainer reads.
+void check_data(const std::string& path, const Json& state, const Snapshot& now) {
+  const Json& then = state.at("data");
+  const Json& here = now.state.at("data");
+  if (!(then == here))
+    bad_input("{}: the run read other data or in another order: {}, now {}", path, then.dump(), here.dump());
 }
 
 /// `named` must be what the file holds: same names, shapes, dtypes.
@@ -85,67 +105,104 @@ void copy_from(const formats::TensorSource& source, const NamedTensors& named) {
 
 }  // namespace
 
+std::string checkpoint_path(const std::string& run, int64_t step) {
+  return fmt::format("{}/{}{:08}", folder_of(run), kPrefix, step);
+}
+
 std::vector<CheckpointInfo> checkpoints_of(const std::string& run) {
   std::vector<CheckpointInfo> found;
   std::error_code error;
   for (fs::directory_iterator entry(folder_of(run), error), end; !error && entry != end;
        entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (!name.starts_with(kPrefix) || !entry->is_directory()) continue;
-    const std::string digits = name.substr(kPrefix.size());
-    if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string::npos)
-      continue;
-    found.push_back({entry->path().string(), std::stoll(digits)});
+    const std::optional<int64_t> step = step_of(entry->path().filename().string());
+    if (step && entry->is_directory()) found.push_back({entry->path().string(), *step});
   }
   std::sort(found.begin(), found.end(),
             [](const CheckpointInfo& a, const CheckpointInfo& b) { return a.step > b.step; });
   return found;
 }
 
-void write_checkpoint(const std::string& run, const nn::Model& model, const Trainer& trainer,
-                      const Json& extra) {
-  const std::string name = fmt::format("{}/{}{:08}", folder_of(run), kPrefix, trainer.steps_done());
+void write_checkpoint(const std::string& run, const Snapshot& snapshot) {
+  const std::string name = checkpoint_path(run, snapshot.step);
   // The same step again, after a rewind: the old one goes first.
   std::error_code ignored;
   fs::remove_all(name, ignored);
   AtomicFolder folder(name);
-  const std::string model_file = fmt::format("{}/{}", folder.path(), kModelFile);
-  const std::string optimizer_file = fmt::format("{}/{}", folder.path(), kOptimizerFile);
-  write_tensors(model_file, parameters_of(model));
-  write_tensors(optimizer_file, trainer.optimizer().state());
-  Json state;
-  state.set("version", kVersion).set("steps", trainer.steps_done());
-  state.set("optimizer", trainer.optimizer().name()).set("optimizer_steps", trainer.optimizer().steps_done());
-  state.set("position", trainer.batches().position().to_json());
-  state.set("model_file", file_record(model_file)).set("optimizer_file", file_record(optimizer_file));
-  state.set("extra", extra);
+  Json state = snapshot.state;
+  state.set("version", kVersion);
+  const auto add = [&](std::string_view file, const char* record, const NamedTensors& named) {
+    const std::string path = fmt::format("{}/{}", folder.path(), file);
+    write_tensors(path, named);
+    state.set(record, file_record(path));
+  };
+  add(kModelFile, "model_file", snapshot.parameters);
+  add(kOptimizerFile, "optimizer_file", snapshot.optimizer);
+  if (!snapshot.ema.empty()) add(kEmaFile, "ema_file", snapshot.ema);
+  const std::string hash = hash_of(state);
+  state.set("hash", hash);
   write_file(fmt::format("{}/{}", folder.path(), kStateFile), state.dump(2) + "\n");
   folder.commit();
 }
 
 Json read_checkpoint(const std::string& path, nn::Model& model, Trainer& trainer) {
-  const std::string state_file = fmt::format("{}/{}", path, kStateFile);
-  const Json state = Json::parse_file(state_file);
-  const Fields fields(state, state_file);
-  if (const int64_t version = fields.integer("version"); version != kVersion)
-    bad_input("{}: version {} is not known; this program reads version {}", state_file, version, kVersion);
+  const Json state = state_of(path);
+  const Fields fields(state, path);
   if (fields.text("optimizer") != trainer.optimizer().name())
-    bad_input("{}: the run used the optimiser {}, not {}", state_file, fields.text("optimizer"),
+    bad_input("{}: the run used the optimiser {}, not {}", path, fields.text("optimizer"),
               trainer.optimizer().name());
-  const std::string model_file = fmt::format("{}/{}", path, kModelFile);
-  const std::string optimizer_file = fmt::format("{}/{}", path, kOptimizerFile);
-  check_file(model_file, state.at("model_file"));
-  check_file(optimizer_file, state.at("optimizer_file"));
-  const NamedTensors parameters = parameters_of(model);
-  const NamedTensors remembered = trainer.optimizer().state();
-  const formats::TensorSource model_source = matching_source(model_file, parameters);
-  const formats::TensorSource optimizer_source = matching_source(optimizer_file, remembered);
+  const Snapshot now = snapshot_of(model, trainer, {});
+  const bool had_ema = state.find("ema_file") != nullptr;
+  if (had_ema != !now.ema.empty())
+    bad_input("{}: the run kept {}average of the weights, and this one does{}", path, had_ema ? "an " : "no ",
+              had_ema ? " not" : "");
+  std::vector<std::pair<formats::TensorSource, const NamedTensors*>> copies;
+  const auto open = [&](std::string_view file, const char* record, const NamedTensors& named) {
+    const std::string name = fmt::format("{}/{}", path, file);
+    check_file(name, state, record);
+    copies.emplace_back(matching_source(name, named), &named);
+  };
+  open(kModelFile, "model_file", now.parameters);
+  open(kOptimizerFile, "optimizer_file", now.optimizer);
+  if (had_ema) open(kEmaFile, "ema_file", now.ema);
+  check_data(path, state, now);
+  trainer.spike_detector().restore(state.at("losses"));
   trainer.batches().seek(data::BatchPosition::from_json(state.at("position")));
-  copy_from(model_source, parameters);
-  copy_from(optimizer_source, remembered);
+  for (const auto& [source, named] : copies) copy_from(source, *named);
   trainer.optimizer().set_steps_done(fields.integer("optimizer_steps"));
   trainer.set_steps_done(fields.integer("steps"));
   return state.at("extra");
+}
+
+void read_weights(const std::string& path, nn::Model& model) {
+  const Json state = state_of(path);
+  const auto read = [&](std::string_view file, const char* record, const NamedTensors& named) {
+    const std::string name = fmt::format("{}/{}", path, file);
+    check_file(name, state, record);
+    copy_from(matching_source(name, named), named);
+  };
+  const NamedTensors all = parameters_of(model);
+  read(kModelFile, "model_file", all);
+  if (state.find("ema_file") == nullptr) return;
+  NamedTensors trained;
+  for (const TrainedParameter& each : trained_parameters(model))
+    trained.emplace_back(each.path, each.parameter->tensor().detach());
+  read(kEmaFile, "ema_file", trained);
+}
+
+void tidy_checkpoints(const std::string& run, int64_t step) {
+  std::vector<fs::path> useless;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder_of(run), error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    const std::optional<int64_t> whole = step_of(name);
+    // AtomicFolder's temporary names are a name, a dot and six letters.
+    const size_t dot = name.rfind('.');
+    const bool unfinished =
+        dot != std::string::npos && name.size() - dot == 7 && step_of(name.substr(0, dot));
+    if (unfinished || (whole && *whole > step)) useless.push_back(entry->path());
+  }
+  for (const fs::path& path : useless) fs::remove_all(path, error);
 }
 
 std::optional<Json> resume(const std::string& run, nn::Model& model, Trainer& trainer,

@@ -11,12 +11,16 @@
 namespace martlet::train {
 
 struct RunOptions {
-  std::string folder;              ///< checkpoints go into FOLDER/checkpoints
-  std::string metrics;             ///< a file of JSON lines; empty: none
-  int64_t steps = 0;               ///< of the whole run
-  bool resume = false;             ///< go on from the newest whole checkpoint, where there is one
-  double checkpoint_seconds = 60;  ///< between checkpoints; 0: only at the end
+  std::string folder;   ///< checkpoints go into FOLDER/checkpoints
+  std::string metrics;  ///< a file of JSON lines; empty: none
+  int64_t steps = 0;    ///< of the whole run
+  bool resume = false;  ///< go on from the newest whole checkpoint, where there is one
+  /// Between checkpoints, which are written while training goes on; 0: only at the end. While one is written
+  /// its copy takes as much memory as the parameters and what the optimiser remembers.
+  double checkpoint_seconds = 60;
   int64_t keep_checkpoints = 2;
+  /// Writes one, too, whenever the held-out loss is lower than ever before, and keeps the last such.
+  bool keep_best = false;
   SpikePolicy on_spike = SpikePolicy::kSkip;
   int64_t most_spikes = 10;  ///< in a row, before the run gives up
   /// Evaluated after every `eval_every` steps (0: never between) and after the last; must outlive the run.
@@ -35,12 +39,16 @@ struct RunOutcome {
   int64_t steps_done = 0;
   bool interrupted = false;
   bool data_ended = false;        ///< before the last step
-  double checkpoint_seconds = 0;  ///< time that checkpoints took
+  double checkpoint_seconds = 0;  ///< time that training stood still for checkpoints
+  std::string best_checkpoint;    ///< its path, with keep_best; or empty
+  double best_loss = 0;           ///< its held-out loss
 };
 
 /// Trains until the last step, the end of the data, or an interrupt, which ends after the step that runs;
-/// then writes a last checkpoint. A checkpoint that cannot be written because the disk is full is told, and
-/// training goes on. Throws kFailed when too many steps in a row were not finite.
+/// then writes a last checkpoint. Where an average of the weights is kept, losses on held-out data and
+/// samples are the average's. A checkpoint or a row of the metrics that cannot be written because the disk is
+/// full is told, and training goes on; the checkpoint before stays. Throws kFailed, after a checkpoint, when
+/// too many steps in a row were not finite or spikes, or the first one where they stop the run.
 RunOutcome run_training(nn::Model& model, Trainer& trainer, const RunOptions& options, const OnStep& on_step,
                         const OnNote& on_note);
 

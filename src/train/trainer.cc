@@ -40,8 +40,10 @@ Trainer::Trainer(nn::Model& model, data::Batches& batches, std::unique_ptr<Optim
       batches_(batches),
       parameters_(trained_parameters(model)),
       optimizer_(std::move(optimizer)),
-      options_(options) {
+      options_(options),
+      spike_detector_(options.spike_factor) {
   if (parameters_.empty()) bad_input("no parameter of the model is to be trained");
+  if (options_.ema != 0) ema_.emplace(parameters_, options_.ema);
 }
 
 std::optional<StepMetrics> Trainer::step() {
@@ -63,10 +65,12 @@ std::optional<StepMetrics> Trainer::step() {
   metrics.learning_rate = options_.schedule.rate(steps_done_);
   metrics.gradient_norm = gradient_norm(parameters_);
   metrics.finite = std::isfinite(metrics.loss) && std::isfinite(metrics.gradient_norm);
-  if (metrics.finite && targets > 0) {
+  metrics.spike = metrics.finite && targets > 0 && spike_detector_.is_spike(metrics.loss);
+  if (metrics.finite && !metrics.spike && targets > 0) {
     const bool too_long = options_.clip > 0 && metrics.gradient_norm > options_.clip;
     // As PyTorch clips: a little is added so that nothing divides by zero.
     optimizer_->step(metrics.learning_rate, too_long ? options_.clip / (metrics.gradient_norm + 1e-6) : 1.0);
+    if (ema_) ema_->update(optimizer_->steps_done());
   }
   clear_gradients();
   ++steps_done_;

@@ -8,12 +8,14 @@
 
 #include "data/batches.h"
 #include "nn/roles.h"
+#include "train/ema.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
+#include "train/spikes.h"
 
 namespace martlet::train {
 
-/// What happens when a loss or a gradient is not finite.
+/// What happens when a loss or a gradient is not finite, or a loss stands far above the recent ones.
 enum class SpikePolicy : uint8_t {
   kSkip,    ///< the parameters stay, the batch is passed over
   kRewind,  ///< back to the last checkpoint, on with the next batch
@@ -21,9 +23,11 @@ enum class SpikePolicy : uint8_t {
 };
 
 struct TrainerOptions {
-  Schedule schedule;
-  int64_t accumulate = 1;  ///< batches whose gradients make one step
-  double clip = 1;         ///< most that the norm of all gradients may be; 0: no limit
+  Schedule schedule = {};
+  int64_t accumulate = 1;   ///< batches whose gradients make one step
+  double clip = 1;          ///< most that the norm of all gradients may be; 0: no limit
+  double ema = 0;           ///< what an average of the weights keeps at each update; 0: none is kept
+  double spike_factor = 0;  ///< see SpikeDetector; 0: only what is not finite is a spike
 };
 
 /// A row of the metrics.
@@ -35,6 +39,7 @@ struct StepMetrics {
   int64_t tokens = 0;
   double seconds = 0;
   bool finite = true;  ///< when not, nothing was updated
+  bool spike = false;  ///< finite, but far above the recent losses: nothing was updated
   std::optional<double>
       eval_loss;  ///< on held-out data, after the update, where the step was one to evaluate
 
@@ -62,6 +67,11 @@ class Trainer {
   std::span<const TrainedParameter> parameters() const { return parameters_; }
   data::Batches& batches() { return batches_; }
   const data::Batches& batches() const { return batches_; }
+  /// Null where no average is kept.
+  Ema* ema() { return ema_ ? &*ema_ : nullptr; }
+  const Ema* ema() const { return ema_ ? &*ema_ : nullptr; }
+  SpikeDetector& spike_detector() { return spike_detector_; }
+  const SpikeDetector& spike_detector() const { return spike_detector_; }
 
  private:
   void clear_gradients();
@@ -71,6 +81,8 @@ class Trainer {
   std::vector<TrainedParameter> parameters_;
   std::unique_ptr<Optimizer> optimizer_;
   TrainerOptions options_;
+  std::optional<Ema> ema_;
+  SpikeDetector spike_detector_;
   int64_t steps_done_ = 0;
 };
 

@@ -28,10 +28,11 @@ inline std::vector<data::Document> rule_documents(uint64_t seed, int64_t count) 
 }
 
 struct SmallRun {
-  /// Everything equal for equal arguments, the tokens aside, which are written to `folder`.
+  /// Everything equal for equal arguments, the tokens aside, which are written to `folder`; `model_seed` 0:
+  /// as `seed`.
   SmallRun(const std::string& folder, uint64_t seed, const TrainerOptions& options = {},
-           const std::string& optimizer = "adamw")
-      : model(testing::random_llama(seed)),
+           const std::string& optimizer = "adamw", uint64_t model_seed = 0)
+      : model(testing::random_llama(model_seed == 0 ? seed : model_seed)),
         batches({data::token_set_of(rule_documents(seed, 50), folder)},
                 {.seq = 16, .batch = 3, .seed = seed}) {
     nn::walk_parameters(*model, [](const std::string&, nn::Parameter& parameter) {

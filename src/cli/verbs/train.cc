@@ -6,6 +6,7 @@
 #include "cli/verbs/verbs.h"
 #include "data/batches.h"
 #include "models/save.h"
+#include "train/checkpoint.h"
 #include "train/run.h"
 
 namespace martlet::cli {
@@ -44,8 +45,15 @@ int run_train(std::span<const std::string> arguments) {
          outcome.steps_done, r.run.steps);
   }
   if (!r.tokenizer.empty()) models::copy_tokenizer(tokenizer, r.out);
+  if (!outcome.best_checkpoint.empty())
+    train::read_weights(outcome.best_checkpoint, *model.tree);
+  else if (trainer.ema() != nullptr)
+    trainer.ema()->swap();
   models::save_model_into(model, r.out);
   fmt::print("{} steps; the model is in {}\n", outcome.steps_done, r.out);
+  if (!outcome.best_checkpoint.empty())
+    fmt::print("It has the weights of {}, whose held-out loss of {:.4f} was the lowest.\n",
+               outcome.best_checkpoint, outcome.best_loss);
   return 0;
 }
 
