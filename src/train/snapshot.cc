@@ -50,7 +50,8 @@ NamedTensors parameters_of(const nn::Model& model) {
   NamedTensors named;
   std::set<const void*> seen;
   nn::walk_parameters(model, [&](const std::string& path, nn::Parameter& parameter) {
-    if (seen.insert(parameter.identity()).second) named.emplace_back(path, parameter.tensor().detach());
+    if (!parameter.is_frozen() && seen.insert(parameter.identity()).second)
+      named.emplace_back(path, parameter.tensor().detach());
   });
   return named;
 }

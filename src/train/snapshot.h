@@ -15,7 +15,7 @@ using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 struct Snapshot {
   int64_t step = 0;         ///< steps done
-  NamedTensors parameters;  ///< by path, trained or not, tied ones once
+  NamedTensors parameters;  ///< see parameters_of
   NamedTensors optimizer;   ///< what it remembers
   NamedTensors ema;         ///< empty where no average is kept
   Json state;               ///< steps, position in the data, names, `extra`
@@ -30,7 +30,8 @@ Snapshot snapshot_of(const nn::Model& model, const Trainer& trainer, const Json&
 /// memory as the parameters and the optimiser's state together, of the owner "other", until the copy goes.
 Snapshot copy_of(const Snapshot& snapshot);
 
-/// Every parameter, trained or not, tied ones once.
+/// Every parameter by its path, tied ones once. Frozen ones stay as the run began with them, packed or not,
+/// and are no part of it.
 NamedTensors parameters_of(const nn::Model& model);
 
 }  // namespace martlet::train

@@ -181,6 +181,27 @@ TEST(Checkpoint, PruningKeepsTheNewestAndTheBest) {
   EXPECT_EQ(steps, (std::vector<int64_t>{5, 4, 1}));
 }
 
+TEST(Checkpoint, WhatIsFrozenIsNoPartOfIt) {
+  const TemporaryFolder folder;
+  const auto freeze_table = [](SmallRun& run) {
+    nn::walk_parameters(*run.model, [](const std::string& path, nn::Parameter& parameter) {
+      if (path == "embed_tokens.weight") parameter.freeze();
+    });
+    run.trainer = std::make_unique<Trainer>(*run.model, run.batches,
+                                            make_optimizer("adamw", trained_parameters(*run.model), {}),
+                                            TrainerOptions{});
+  };
+  SmallRun run(folder / "a", 3), again(folder / "b", 3);
+  freeze_table(run);
+  freeze_table(again);
+  take_steps(run, 2);
+  save(folder / "run", run);
+  const std::string path = checkpoint_path(folder / "run", 2);
+  EXPECT_EQ(read_file(path + "/model.safetensors").find("embed_tokens"), std::string::npos);
+  read_checkpoint(path, *again.model, *again.trainer);
+  expect_equal(run, again);
+}
+
 TEST(Checkpoint, WeightsAloneAreTheAveragesWhereThereAreSome) {
   const TemporaryFolder folder;
   SmallRun averaged(folder / "a", 3, kWithAverage), plain(folder / "b", 3);
