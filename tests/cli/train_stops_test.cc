@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "run_program.h"
 #include "support/chat_model.h"
+#include "train/checkpoint.h"
 
 namespace martlet::cli {
 namespace {
@@ -110,6 +111,10 @@ class TrainStops : public ::testing::Test {
   void wait_for_rows(const std::string& name, int64_t count, Child& child) const {
     for (int waited = 0; rows_of(name) < count && !child.ended() && waited < kLongest; ++waited) usleep(1000);
   }
+  void wait_for_checkpoint(const std::string& name, Child& child) const {
+    const auto there = [&] { return !train::checkpoints_of(path(name)).empty(); };
+    for (int waited = 0; !there() && !child.ended() && waited < kLongest; ++waited) usleep(1000);
+  }
   /// Step and loss of every row.
   std::string losses_of(const std::string& name) const {
     std::string losses;
@@ -158,16 +163,21 @@ TEST_F(TrainStops, ASecondSignalStopsAtOnce) {
 
 TEST_F(TrainStops, KilledAtAnyInstantItEndsWithTheSameBits) {
   constexpr int64_t kSteps = 150;
-  EXPECT_EQ(start("whole", kSteps)->code(), 0) << read_file(path("err"));
+  // Steps long enough for checkpoints to be written meanwhile.
+  const std::vector<std::string> slow{"--accumulate", "6"};
+  const std::vector<std::string> with_checkpoints{"--accumulate", "6", "--checkpoint-every", "0.01",
+                                                  "--resume"};
+  EXPECT_EQ(start("whole", kSteps, slow)->code(), 0) << read_file(path("err"));
   const Philox random(17);
   for (uint64_t kill_number = 0; kill_number < 3; ++kill_number) {
-    const auto child = start("killed", kSteps, {"--checkpoint-every", "0.01", "--resume"});
+    const auto child = start("killed", kSteps, with_checkpoints);
+    if (kill_number > 0) wait_for_checkpoint("killed", *child);
     wait_for_rows("killed", 10 + static_cast<int64_t>(random.below(kill_number, kSteps / 2)), *child);
     usleep(static_cast<useconds_t>(random.below(100 + kill_number, 20'000)));
     child->signal(SIGKILL);
     EXPECT_EQ(child->code(), -SIGKILL);
   }
-  EXPECT_EQ(start("killed", kSteps, {"--checkpoint-every", "0.01", "--resume"})->code(), 0);
+  EXPECT_EQ(start("killed", kSteps, with_checkpoints)->code(), 0);
   EXPECT_THAT(read_file(path("err")), HasSubstr("resumed at step"));
   EXPECT_EQ(read_file(path("killed") + "/model.safetensors"),
             read_file(path("whole") + "/model.safetensors"));
