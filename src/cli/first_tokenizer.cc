@@ -12,14 +12,6 @@ namespace {
 
 constexpr std::string_view kEndOfText = "<|endoftext|>", kEndOfTurn = "<|end|>";
 
-// Where words end. A small model learns from few texts, so a name should be the same token wherever it
-// stands:
-// - as GPT-2 does, a space goes with the letters or digits behind it; punctuation stands alone;
-// - Chinese has no spaces, and merges would make one token of a name, a verb and a value. The commonest
-//   function characters therefore stand alone and part what is around them.
-constexpr std::string_view kWords =
-    R"('s| ?(?:(?!\p{Han})\p{L})+|[的是在了和有叫住把给到买养当]|(?:(?![的是在了和有叫住把给到买养当])\p{Han})+| ?\p{N}{1,3}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-
 // One token a role, none for line ends: a tenth of the tokens of a short question are its frame. A message in
 // letters begins with a space, as its other words do; the decoder takes that away again.
 constexpr std::string_view kChatTemplate =
@@ -37,18 +29,12 @@ Json object(std::initializer_list<Json::Member> members) {
   return Json(Json::Object(members));
 }
 
+/// Words as GPT-2 cuts them: a space goes with the letters or digits behind it, punctuation stands alone, so
+/// that a name is mostly the same token wherever it stands.
 text::TokenizerDesign design() {
   text::TokenizerDesign design = text::byte_level_design(
-      text::WordPattern::kLlama3, {std::string(kEndOfText), "<|system|>", "<|user|>", "<|assistant|>",
-                                   "<|tool|>", std::string(kEndOfTurn)});
-  const Json split = object({{"type", "Split"},
-                             {"pattern", object({{"Regex", kWords}})},
-                             {"behavior", "Isolated"},
-                             {"invert", false}});
-  const Json bytes = object(
-      {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}});
-  design.skeleton.set("pre_tokenizer",
-                      object({{"type", "Sequence"}, {"pretokenizers", Json(Json::Array{split, bytes})}}));
+      text::WordPattern::kGpt2, {std::string(kEndOfText), "<|system|>", "<|user|>", "<|assistant|>",
+                                 "<|tool|>", std::string(kEndOfTurn)});
   const Json strip = object({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
   const Json letters = design.skeleton.at("decoder");
   design.skeleton.set("decoder",

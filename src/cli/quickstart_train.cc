@@ -32,8 +32,8 @@ struct Request {
   std::vector<std::string> data;  // empty: tinyworld
   std::string out = "first-model";
   std::string shape = "hidden=192,layers=4,heads=6,tied=true,context=512";
-  int64_t vocabulary = 1536;
-  int64_t steps = 3000;
+  int64_t vocabulary = 2000;
+  int64_t steps = 1800;
   int64_t seed = 1;
   int64_t people = 24;
   int64_t questions = 200;
@@ -50,7 +50,7 @@ struct Request {
 constexpr int64_t kSequence = 128;
 constexpr int64_t kSequences = 8;
 // Of a short question with its reply.
-constexpr int64_t kDocumentTokens = 26;
+constexpr int64_t kDocumentTokens = 25;
 
 void heading(std::string_view text) {
   fmt::print("\n{}\n", styled(Style::kBold, text));
@@ -107,7 +107,7 @@ Json recipe_of(const Request& request) {
   } else {
     data.set("validation", 0.05);
   }
-  train.set("steps", request.steps).set("optimizer", "adamw").set("learning_rate", 3e-3);
+  train.set("steps", request.steps).set("optimizer", "adamw").set("learning_rate", 4e-3);
   train.set("schedule", "linear").set("final_rate", 0.0);
   train.set("warmup", std::min<int64_t>(100, request.steps / 10)).set("seed", request.seed);
   train.set("eval_every", std::max<int64_t>(1, request.steps / 12)).set("eval_batches", 16);

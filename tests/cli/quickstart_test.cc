@@ -154,7 +154,7 @@ TEST_F(QuickstartTrain, SaysWhatItCannotDo) {
 
 TEST(FirstTokenizer, NamesAreTheSameTokenWhereverTheyStand) {
   const Scratch scratch;
-  make_first_tokenizer({"tinyworld:documents=8000,people=8"}, 1536, scratch.path(), no_progress());
+  make_first_tokenizer({"tinyworld:documents=10000"}, 2000, scratch.path(), no_progress());
   const text::Tokenizer tokenizer = infer::load_tokenizer(scratch.path());
   data::Document document;
   document.form = data::Document::Form::kMessages;
