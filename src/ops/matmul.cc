@@ -5,8 +5,7 @@
 #include "autograd/record.h"
 #include "base/thread_pool.h"
 #include "ops/check.h"
-#include "ops/cpu/linear_kernels.h"
-#include "ops/cpu/transpose.h"
+#include "ops/cpu/matmul_kernels.h"
 #include "ops/reference.h"
 
 namespace martlet::ops {
@@ -51,39 +50,14 @@ Tensor matrix_at(Tensor tensor, int64_t number) {
   return tensor;
 }
 
-/// Whether rows can be read along k where they are.
-bool runs_along(const Tensor& matrix) {
-  return matrix.strides()[1] == 1 || matrix.dim(1) <= 1;
-}
-
-/// [rows, k] as a copy whose rows run along k, `width` >= k elements each, with zeros behind.
-Tensor copy_along(const Tensor& matrix, int64_t width) {
-  const Tensor turned = matrix.transpose(0, 1);
-  Tensor copy = Tensor::empty({matrix.dim(0), width}, matrix.dtype());
-  cpu::transpose(runs_along(turned) ? turned : turned.contiguous(), copy);
-  return copy;
-}
-
-// Whole steps of any kernel: rows of so many elements need no copy with padding.
-constexpr int64_t kWholeSteps = 32;
-
-/// One product; b comes transposed, [n, k].
-void multiply_matrices(Tensor a, Tensor b, const Tensor& y, bool add) {
-  const bool copy_a = !runs_along(a);
-  const bool copy_b = !runs_along(b);
-  const int64_t k = a.dim(1);
-  const int64_t width = copy_a && copy_b ? (k + kWholeSteps - 1) / kWholeSteps * kWholeSteps : k;
-  if (copy_a) a = copy_along(a, width);
-  b = copy_b ? copy_along(b, width) : b.contiguous();
-  cpu::multiply(cpu::linear_kernels(name_of(b.dtype()), a.dtype()), a, Weight(b), nullptr, y, add);
-}
-
 void run_cpu(const MatmulProblem& problem) {
   if (problem.y.element_count() == 0) return;
   const int64_t batch = problem.y.element_count() / (problem.m() * problem.n());
-  const Tensor b = problem.b.transpose(-2, -1);
+  const bool narrow = problem.a.dtype() == DType::kBF16 && problem.b.dtype() == DType::kBF16;
+  const cpu::MatmulKernels& kernels = cpu::matmul_kernels(narrow ? DType::kBF16 : DType::kF32);
   const auto multiply_one = [&](int64_t i) {
-    multiply_matrices(matrix_at(problem.a, i), matrix_at(b, i), matrix_at(problem.y, i), problem.add);
+    cpu::multiply_matrices(kernels, matrix_at(problem.a, i), matrix_at(problem.b, i), nullptr,
+                           matrix_at(problem.y, i), problem.add);
   };
   // Many products go one to a thread, few share the threads; each sum is the same.
   if (batch >= thread_count() && batch > 1) {

@@ -19,6 +19,7 @@ thread_local Owner current_owner = Owner::kActivations;
 constexpr size_t kSmallestBlock = 256;
 constexpr size_t kMappedFrom = size_t{1} << 20;
 constexpr size_t kPage = 4096;
+constexpr size_t kHugePage = size_t{2} << 20;
 // What a device keeps for reuse; more goes back to the system at once.
 constexpr size_t kMostCached = size_t{256} << 20;
 
@@ -99,7 +100,10 @@ class DeviceMemory {
   static std::byte* from_system(size_t size) noexcept {
     if (size >= kMappedFrom) {
       void* data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-      return data == MAP_FAILED ? nullptr : static_cast<std::byte*>(data);
+      if (data == MAP_FAILED) return nullptr;
+      // Fewer faults, and products reach rows that lie pages apart. Without huge pages nothing is lost.
+      if (size >= kHugePage) madvise(data, size, MADV_HUGEPAGE);
+      return static_cast<std::byte*>(data);
     }
     return static_cast<std::byte*>(::operator new(size, std::align_val_t{kBlockAlignment}, std::nothrow));
   }

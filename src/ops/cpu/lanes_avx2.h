@@ -26,6 +26,9 @@ constexpr std::string_view kLanesName = "AVX2";
 // Of 16 registers: 3 x 2 sums take 12, an x row 2, a weight row comes from memory.
 constexpr int kTileRows = 3;
 constexpr int kTileColumns = 2;
+// Tiles of `matmul`: 6 x 1 sums take 12 registers, the columns 2, a row's word 1.
+constexpr int kMatmulRows = 6;
+constexpr int kPanelVectors = 1;
 constexpr int kFewSums = 4;
 
 inline Lanes zero() {
@@ -93,6 +96,11 @@ inline Lanes load_first(const float* from, int64_t count) {
 }
 inline __m256 widened_bf16(__m128i bits) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+inline void store_first(float* to, Lanes a, int64_t count) {
+  float values[16];
+  store(values, a);
+  std::memcpy(to, values, static_cast<size_t>(count) * sizeof(float));
 }
 inline Lanes load_bf16(const void* from) {
   const __m128i* bits = static_cast<const __m128i*>(from);

@@ -23,6 +23,9 @@ constexpr std::string_view kLanesName = "AVX-512";
 // Register tiles: 4 x 4 sums, 4 x rows and one weight row in hand leave 11 of 32 registers free.
 constexpr int kTileRows = 4;
 constexpr int kTileColumns = 4;
+// Tiles of `matmul`: 12 x 2 sums, 2 vectors of columns and a row's word in hand leave 5 registers free.
+constexpr int kMatmulRows = 12;
+constexpr int kPanelVectors = 2;
 // Sums that a stored weight's rows and x rows may have at once.
 constexpr int kFewSums = 16;
 
@@ -119,6 +122,9 @@ inline void store_bf16(BF16* to, Lanes a) {
 /// The first `count` elements, zeros behind.
 inline Lanes load_first(const float* from, int64_t count) {
   return _mm512_maskz_loadu_ps(first(count), from);
+}
+inline void store_first(float* to, Lanes a, int64_t count) {
+  _mm512_mask_storeu_ps(to, first(count), a);
 }
 inline Lanes from_bf16(__m256i bits) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));

@@ -13,6 +13,12 @@ using Pairs = __m512bh;
 inline Pairs load(const BF16* from) {
   return reinterpret_cast<Pairs>(_mm512_loadu_si512(from));
 }
+/// One pair in every lane.
+inline Pairs all_pairs(const void* from) {
+  int pair;
+  std::memcpy(&pair, from, sizeof(pair));
+  return reinterpret_cast<Pairs>(_mm512_set1_epi32(pair));
+}
 /// The first `count` elements, zeros behind.
 inline Pairs load_first_pairs(const void* from, int64_t count) {
   return reinterpret_cast<Pairs>(_mm512_maskz_loadu_epi16((1u << count) - 1, from));

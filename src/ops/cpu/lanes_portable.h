@@ -28,6 +28,8 @@ constexpr std::string_view kLanesName = "portable";
 
 constexpr int kTileRows = 2;
 constexpr int kTileColumns = 1;
+constexpr int kMatmulRows = 2;
+constexpr int kPanelVectors = 1;
 constexpr int kFewSums = 2;
 
 template <typename Result, typename Of>
@@ -94,6 +96,11 @@ Lanes load_first_narrow(const void* from, int64_t count) {
   Narrow values[16] = {};
   std::memcpy(values, from, static_cast<size_t>(count) * sizeof(Narrow));
   return each_lane<Lanes>([&](int i) { return to_float(values[i]); });
+}
+inline void store_first(float* to, Lanes a, int64_t count) {
+  float values[16];
+  store(values, a);
+  std::memcpy(to, values, static_cast<size_t>(count) * sizeof(float));
 }
 inline Lanes load_first_bf16(const void* from, int64_t count) {
   return load_first_narrow<BF16>(from, count);

@@ -5,12 +5,12 @@
 // block. A slice of a block stays in the L2 cache, a panel in the L1.
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "ops/cpu/linear_kernels.h"
+#include "ops/cpu/panel_runs.h"
 #include "ops/cpu_features.h"
 
 namespace martlet::ops::cpu {
@@ -21,8 +21,6 @@ constexpr int64_t kPanelRows = 8;
 constexpr int64_t kBlockBytes = 384 << 10;
 // A multiple of the tiles' rows, 3 and 4.
 constexpr int64_t kRowsMultiple = 12;
-// Panels after which the next slice of k begins: the sums so far should still be in a cache then.
-constexpr int64_t kMostPanels = 96;
 // Panels that are not worth taking alone: the first one of a run is not called for ahead.
 constexpr int64_t kLeastPanels = 4;
 constexpr int64_t kStepBytes = 64;  // one vector of x or of a panel, whatever its elements
@@ -178,54 +176,16 @@ void multiply_piece(const Work& work, const Piece& piece, std::byte* panel, floa
   finish(work, sums.at, sums.stride, piece.row, piece.rows, piece.column, piece.columns);
 }
 
-/// Blocks of x rows of nearly equal size times panels, handed out in runs of panels that get shorter towards
-/// the end: a thread that is late or slow gets fewer, and all end together.
-class Runs {
- public:
-  struct Run {
-    int64_t row, rows;
-    int64_t panel, panels;
-  };
-
-  Runs(const Work& work, int64_t slice_bytes)
-      : tokens_(work.tokens), panels_((work.rows + kPanelRows - 1) / kPanelRows) {
-    const int64_t most_rows = std::max(kRowsMultiple, kBlockBytes / slice_bytes);
-    blocks_ = (tokens_ + most_rows - 1) / most_rows;
-  }
-
-  int64_t units() const { return blocks_ * panels_; }
-  int64_t most_rows() const { return (tokens_ + blocks_ - 1) / blocks_ + kRowsMultiple; }
-  /// The next run, or one without panels when all have been handed out.
-  Run take() {
-    int64_t at = next_.load(std::memory_order_relaxed);
-    int64_t count;
-    do {
-      const int64_t share = (units() - at) / (2 * thread_count());
-      count = std::min({std::clamp(share, kLeastPanels, kMostPanels), panels_ - at % panels_, units() - at});
-    } while (!next_.compare_exchange_weak(at, at + count, std::memory_order_relaxed));
-    const int64_t block = at / panels_;
-    return {first_row(block), first_row(block + 1) - first_row(block), at % panels_, count};
-  }
-
- private:
-  int64_t first_row(int64_t block) const {
-    return block >= blocks_ ? tokens_ : tokens_ * block / blocks_ / kRowsMultiple * kRowsMultiple;
-  }
-
-  int64_t tokens_;
-  int64_t panels_;
-  int64_t blocks_;
-  std::atomic<int64_t> next_{0};
-};
-
 void multiply_many(const Work& work) {
   const int64_t slice_bytes = slice_steps(work.steps) * kStepBytes;
-  Runs runs(work, slice_bytes);
+  PanelRuns runs(work.tokens, (work.rows + kPanelRows - 1) / kPanelRows, kBlockBytes / slice_bytes,
+                 kRowsMultiple, kLeastPanels);
   parallel_for(std::min<int64_t>(runs.units(), thread_count()), 1, [&](int64_t, int64_t) {
     const auto panel = allocate(Device::kCpu, kPanelRows * slice_bytes);
-    const int64_t outputs = work.y_dtype == DType::kF32 ? 0 : runs.most_rows() * kMostPanels * kPanelRows;
+    const int64_t outputs =
+        work.y_dtype == DType::kF32 ? 0 : runs.most_rows() * PanelRuns::kMostPanels * kPanelRows;
     const auto scratch = allocate(Device::kCpu, outputs * size_of(DType::kF32));
-    for (Runs::Run run = runs.take(); run.panels > 0; run = runs.take()) {
+    for (PanelRuns::Run run = runs.take(); run.panels > 0; run = runs.take()) {
       const int64_t column = run.panel * kPanelRows;
       const Piece piece{run.row, run.rows, column, std::min(run.panels * kPanelRows, work.rows - column)};
       multiply_piece(work, piece, panel.get(), reinterpret_cast<float*>(scratch.get()));

@@ -1,0 +1,13 @@
+#include "ops/cpu/lanes_avx512.h"
+// The templates are written over the lanes above.
+#include "ops/cpu/matmul_templates.h"
+
+namespace martlet::ops::cpu {
+
+const MatmulKernels& matmul_kernels_avx512() {
+  static constexpr MatmulKernels kKernels = {kLanesName,          DType::kF32, kMatmulRows,   kPanelColumns,
+                                             matmul_panel<float>, pack_f32,    convert_to_f32};
+  return kKernels;
+}
+
+}  // namespace martlet::ops::cpu

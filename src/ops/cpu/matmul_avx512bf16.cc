@@ -1,0 +1,64 @@
+// Pairs of bf16 whose products are added to f32 lanes. The instruction takes subnormal inputs as zero, gives
+// no subnormal results, and rounds each of its two additions to nearest even.
+
+#include "ops/cpu/lanes_avx512bf16.h"
+// The templates are written over the lanes above.
+#include "ops/cpu/matmul_templates.h"
+
+namespace martlet::ops::cpu {
+namespace {
+
+/// The bits of two bf16, the first in the lower half.
+struct PairWord {
+  BF16 even, odd;
+};
+
+inline Pairs load_words(const PairWord* from) {
+  return load(&from->even);
+}
+inline Pairs all_words(const PairWord* from) {
+  return all_pairs(from);
+}
+
+/// Up to sixteen elements as bf16, rounded to nearest even; the processor's own rounding takes subnormal
+/// numbers as zero, as its products do.
+inline __m256i halves(const std::byte* from, DType type, Mask mask) {
+  if (type == DType::kBF16) return _mm256_maskz_loadu_epi16(mask, from);
+  return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from)));
+}
+
+inline Mask lanes_from(int64_t i, int64_t count) {
+  return first(count - i < 16 ? count - i : 16);
+}
+
+void convert(const std::byte* from, DType type, int64_t count, std::byte* to) {
+  const int64_t size = size_of(type);
+  for (int64_t i = 0; i < count; i += 16) {
+    const Mask mask = lanes_from(i, count);
+    _mm256_mask_storeu_epi16(to + 2 * i, mask, halves(from + i * size, type, mask));
+  }
+}
+
+void pack(const MatmulRows& p, int64_t width, std::byte* to) {
+  const int64_t size = size_of(p.type);
+  for (int64_t k = 0; k < p.k; k += 2, to += 4 * width) {
+    const std::byte* even = p.from + k * p.stride;
+    for (int64_t i = 0; i < p.count; i += 16) {
+      const Mask mask = lanes_from(i, p.count);
+      const Mask odd_mask = k + 1 < p.k ? mask : Mask{0};
+      const Codes low = _mm512_cvtepu16_epi32(halves(even + i * size, p.type, mask));
+      const Codes high = _mm512_cvtepu16_epi32(halves(even + p.stride + i * size, p.type, odd_mask));
+      _mm512_mask_storeu_epi32(to + 4 * i, mask, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    }
+  }
+}
+
+}  // namespace
+
+const MatmulKernels& matmul_kernels_avx512bf16() {
+  static constexpr MatmulKernels kKernels = {"AVX-512 BF16",         DType::kBF16, kMatmulRows, kPanelColumns,
+                                             matmul_panel<PairWord>, pack,         convert};
+  return kKernels;
+}
+
+}  // namespace martlet::ops::cpu

@@ -1,0 +1,130 @@
+#pragma once
+
+// The inner loops of matmul_kernels.h over `Lanes`: include one `lanes_*.h` before.
+
+#include "ops/cpu/matmul_kernels.h"
+#include "ops/cpu/unrolled.h"
+
+namespace martlet::ops::cpu {
+namespace {
+
+constexpr int kPanelColumns = 16 * kPanelVectors;
+
+inline Lanes load_words(const float* from) {
+  return load(from);
+}
+inline Lanes all_words(const float* from) {
+  return all(*from);
+}
+
+/// The tile's sums over all steps. Row m of `a` is at m * row_stride, its step s at s * step_stride (words).
+template <typename Word, int kRows, bool kPacked>
+[[gnu::always_inline]] inline void matmul_tile(const MatmulPanel& p, const Word* a, float* out) {
+  const int64_t row_stride = kPacked ? 1 : p.row_stride;
+  constexpr int64_t kStepStride = kPacked ? kMatmulRows : 1;
+  const Word* b = static_cast<const Word*>(p.panel);
+  const int64_t steps = p.steps;
+  const int64_t out_stride = p.out_stride;
+  const bool adds = p.add;
+  for (int m = 0; m < kRows; ++m) __builtin_prefetch(out + m * out_stride, 1);
+  // Four rows to a pointer: the processor's addresses reach the others.
+  const Word* fours[(kRows + 3) / 4];
+  unrolled<(kRows + 3) / 4>([&](auto i) { fours[i.value] = a + 4 * i.value * row_stride; });
+  Lanes sums[kRows][kPanelVectors];
+  unrolled<kRows>([&](auto m) { unrolled<kPanelVectors>([&](auto n) { sums[m.value][n.value] = zero(); }); });
+  for (int64_t step = 0; step < steps; ++step) {
+    decltype(load_words(b)) columns[kPanelVectors];
+    unrolled<kPanelVectors>([&](auto n) { columns[n.value] = load_words(b + 16 * n.value); });
+    unrolled<kRows>([&](auto m) {
+      const auto row = all_words(fours[m.value / 4] + m.value % 4 * row_stride);
+      unrolled<kPanelVectors>([&](auto n) {
+        sums[m.value][n.value] = multiply_add(row, columns[n.value], sums[m.value][n.value]);
+      });
+    });
+    b += kPanelColumns;
+    unrolled<(kRows + 3) / 4>([&](auto i) { fours[i.value] += kStepStride; });
+  }
+  unrolled<kRows>([&](auto m) {
+    unrolled<kPanelVectors>([&](auto n) {
+      float* at = out + m.value * out_stride + 16 * n.value;
+      store(at, adds ? add(load(at), sums[m.value][n.value]) : sums[m.value][n.value]);
+    });
+  });
+}
+
+/// Calls for what is packed next, a few lines at a time: many at once would keep the tiles waiting.
+class NextLines {
+ public:
+  NextLines(const MatmulPanel& p, int64_t tiles)
+      : p_(p),
+        lines_(p.next_rows > 0 ? (p.next_bytes + kLine - 1) / kLine : 0),
+        lines_a_tile_((lines_ * p.next_rows + tiles - 1) / tiles) {}
+
+  void call_for_some() {
+    for (int64_t i = 0; i < lines_a_tile_ && row_ < p_.next_rows; ++i) {
+      __builtin_prefetch(p_.next + row_ * p_.next_stride + line_ * kLine, 0, 2);
+      if (++line_ < lines_) continue;
+      line_ = 0;
+      ++row_;
+    }
+  }
+
+ private:
+  static constexpr int64_t kLine = 64;
+
+  const MatmulPanel& p_;
+  int64_t lines_;
+  int64_t lines_a_tile_;
+  int64_t row_ = 0;
+  int64_t line_ = 0;
+};
+
+/// The last `count` < kMost rows.
+template <typename Word, bool kPacked, int kMost>
+void last_matmul_rows(const MatmulPanel& p, const Word* a, float* out, int64_t count) {
+  if constexpr (kMost > 1) {
+    if (count == kMost - 1) return matmul_tile<Word, kMost - 1, kPacked>(p, a, out);
+    last_matmul_rows<Word, kPacked, kMost - 1>(p, a, out, count);
+  }
+}
+
+template <typename Word, bool kPacked>
+void matmul_rows(const MatmulPanel& p) {
+  const auto* a = static_cast<const Word*>(p.a);
+  const int64_t tile_stride = kMatmulRows * (kPacked ? p.steps : p.row_stride);
+  float* out = p.out;
+  NextLines next(p, p.rows / kMatmulRows + 1);
+  int64_t row = 0;
+  for (; row + kMatmulRows <= p.rows;
+       row += kMatmulRows, a += tile_stride, out += kMatmulRows * p.out_stride) {
+    next.call_for_some();
+    matmul_tile<Word, kMatmulRows, kPacked>(p, a, out);
+  }
+  last_matmul_rows<Word, kPacked, kMatmulRows>(p, a, out, p.rows - row);
+}
+
+template <typename Word>
+void matmul_panel(const MatmulPanel& p) {
+  p.packed ? matmul_rows<Word, true>(p) : matmul_rows<Word, false>(p);
+}
+
+// Of f32, a word is an element. (Only one of a file's kernels uses these.)
+[[maybe_unused]] inline void convert_to_f32(const std::byte* from, DType type, int64_t count, std::byte* to) {
+  const int64_t size = size_of(type);
+  auto* out = reinterpret_cast<float*>(to);
+  const auto values = [&](int64_t i, int64_t lanes) {
+    return type == DType::kBF16 ? load_first_bf16(from + i * size, lanes)
+                                : load_first(reinterpret_cast<const float*>(from + i * size), lanes);
+  };
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) store(out + i, values(i, 16));
+  if (i < count) store_first(out + i, values(i, count - i), count - i);
+}
+
+[[maybe_unused]] inline void pack_f32(const MatmulRows& p, int64_t width, std::byte* to) {
+  for (int64_t k = 0; k < p.k; ++k)
+    convert_to_f32(p.from + k * p.stride, p.type, p.count, to + k * width * int64_t{sizeof(float)});
+}
+
+}  // namespace
+}  // namespace martlet::ops::cpu
