@@ -29,7 +29,7 @@ void TrainRequest::declare(Options& options) {
       .count("--batch", "N", batches.batch, "sequences a batch", 1, 1 << 16)
       .count("--accumulate", "N", trainer.accumulate, "batches a step", 1, 1 << 16)
       .count("--steps", "N", run.steps, "steps of the run", 1)
-      .choice("--dtype", dtype, {"f32"}, "of the arithmetic")
+      .choice("--dtype", dtype, {"f32", "bf16"}, "of the products; bf16 is the rewrite `mixed`")
       .choice("--optimizer", optimizer, train::optimizer_names(), "how parameters follow gradients")
       .real("--learning-rate", "X", trainer.schedule.peak, "at its highest", 0, 1e3)
       .choice("--schedule", schedule, {"constant", "cosine", "linear", "wsd"}, "the rate over the run")
@@ -69,6 +69,7 @@ void TrainRequest::finish(Options& options, bool writes) {
       options.fill_from(table, fmt::format("{} [{}]", recipe, name));
     }
   }
+  if (dtype == "bf16") rewrites.insert(rewrites.begin(), "mixed");
   check();
   if (writes) check_out();
 }

@@ -1,6 +1,7 @@
 #include "nn/decoder.h"
 
 #include "ops/binary.h"
+#include "ops/cast.h"
 #include "ops/unary.h"
 
 namespace martlet::nn {
@@ -58,8 +59,13 @@ Tensor DecoderModel::hidden(const Batch& batch) {
   return norm->forward(x);
 }
 
+Tensor DecoderModel::loss(const Tensor& hidden, const Tensor& targets, int64_t ignored) {
+  if (options_.logit_soft_cap != 0) return Model::loss(hidden, targets, ignored);
+  return lm_head->cross_entropy(hidden, targets, ignored, options_.logit_scale);
+}
+
 Tensor DecoderModel::logits(const Tensor& hidden) {
-  Tensor scores = lm_head->forward(hidden);
+  Tensor scores = ops::cast(lm_head->forward(hidden), DType::kF32);
   if (options_.logit_scale != 1) ops::scale_in_place(scores, options_.logit_scale);
   if (options_.logit_soft_cap != 0) scores = ops::soft_cap(scores, options_.logit_soft_cap);
   return scores;

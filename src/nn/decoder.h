@@ -42,6 +42,7 @@ class DecoderModel final : public Model {
   const ModelShape& shape() const override { return shape_; }
   Tensor hidden(const Batch& batch) override;
   Tensor logits(const Tensor& hidden) override;
+  Tensor loss(const Tensor& hidden, const Tensor& targets, int64_t ignored) override;
 
   Child<Embedding> embed_tokens;
   Child<Embedding> embed_positions;  ///< learned positions; empty unless set

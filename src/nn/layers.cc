@@ -4,6 +4,7 @@
 #include "ops/embedding.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+#include "ops/linear_cross_entropy.h"
 #include "ops/rms_norm.h"
 
 namespace martlet::nn {
@@ -22,6 +23,14 @@ AffineLinear::AffineLinear(int64_t in_features, int64_t out_features, bool has_b
 
 Tensor AffineLinear::forward(const Tensor& x) {
   return ops::linear(x, weight.weight(), bias ? bias->tensor() : Tensor());
+}
+
+Tensor AffineLinear::cross_entropy(const Tensor& x, const Tensor& targets, int64_t ignored,
+                                   float logit_scale) {
+  if (bias || weight.type_name() != martlet::name_of(DType::kF32))
+    return Linear::cross_entropy(x, targets, ignored, logit_scale);
+  return ops::linear_cross_entropy(x, weight.weight(), targets,
+                                   {.logit_scale = logit_scale, .ignore_index = ignored});
 }
 
 TableEmbedding::TableEmbedding(int64_t entries, int64_t hidden_size)

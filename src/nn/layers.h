@@ -16,6 +16,7 @@ class AffineLinear final : public Linear {
   AffineLinear(int64_t in_features, int64_t out_features, bool has_bias);
   std::string_view kind() const override { return "AffineLinear"; }
   Tensor forward(const Tensor& x) override;
+  Tensor cross_entropy(const Tensor& x, const Tensor& targets, int64_t ignored, float logit_scale) override;
   int64_t in_features() const override { return weight.shape()[1]; }
   int64_t out_features() const override { return weight.shape()[0]; }
 

@@ -1,8 +1,15 @@
 #include "nn/roles.h"
 
 #include "ops/cross_entropy.h"
+#include "ops/unary.h"
 
 namespace martlet::nn {
+
+Tensor Linear::cross_entropy(const Tensor& x, const Tensor& targets, int64_t ignored, float logit_scale) {
+  Tensor logits = forward(x);
+  if (logit_scale != 1) ops::scale_in_place(logits, logit_scale);
+  return ops::cross_entropy(logits, targets, ops::LossReduction::kMean, ignored);
+}
 
 Tensor Model::loss(const Tensor& hidden, const Tensor& targets, int64_t ignored) {
   return ops::cross_entropy(logits(hidden), targets, ops::LossReduction::kMean, ignored);

@@ -13,6 +13,9 @@ class Linear : public Module {
   static constexpr std::string_view kRole = "Linear";
   std::string_view role() const override { return kRole; }
   virtual Tensor forward(const Tensor& x) = 0;
+  /// The mean cross-entropy of `logit_scale * forward(x)` with targets [tokens] i32, those equal to `ignored`
+  /// left out: []. What a head overrides that can go from x to the loss without all logits.
+  virtual Tensor cross_entropy(const Tensor& x, const Tensor& targets, int64_t ignored, float logit_scale);
   virtual int64_t in_features() const = 0;
   virtual int64_t out_features() const = 0;
 };

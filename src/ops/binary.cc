@@ -6,6 +6,7 @@
 #include "autograd/arithmetic.h"
 #include "autograd/backward.h"
 #include "autograd/record.h"
+#include "ops/cast.h"
 #include "ops/check.h"
 #include "ops/cpu/row_access.h"
 #include "ops/cpu/walk.h"
@@ -103,7 +104,7 @@ void run_cpu(const BinaryProblem& problem) {
   const cpu::RowKernels& rows = cpu::row_kernels();
   const DType dtype = problem.a.dtype();
   const DType result = problem.y.dtype();
-  const int64_t bytes = size_of(dtype);
+  const DType dtype_b = problem.b.dtype();
   const std::byte* from_a = problem.a.host_bytes();
   const std::byte* from_b = problem.b.host_bytes();
   std::byte* to = problem.y.mutable_host_bytes();
@@ -112,9 +113,9 @@ void run_cpu(const BinaryProblem& problem) {
     alignas(64) float buffer_a[cpu::kPiece];
     alignas(64) float buffer_b[cpu::kPiece];
     const float* a =
-        cpu::read_floats(rows, dtype, from_a + offsets[1] * bytes, walk.stride(1), count, buffer_a);
-    const float* b =
-        cpu::read_floats(rows, dtype, from_b + offsets[2] * bytes, walk.stride(2), count, buffer_b);
+        cpu::read_floats(rows, dtype, from_a + offsets[1] * size_of(dtype), walk.stride(1), count, buffer_a);
+    const float* b = cpu::read_floats(rows, dtype_b, from_b + offsets[2] * size_of(dtype_b), walk.stride(2),
+                                      count, buffer_b);
     std::byte* target = to + offsets[0] * size_of(result);
     float* y = cpu::place_for(result, target, walk.stride(0), buffer_a);
     problem.function == Binary::kPower ? run_scalar(definition_of(problem.function).value, a, b, y, count)
@@ -158,6 +159,12 @@ void run(Binary function, const Tensor& a, const Tensor& b, const Tensor& y) {
   choose<BinaryProblem>(name_of(function), kKernels, y.device(), problem).run(problem);
 }
 
+/// A sum in f32 takes narrower terms, as the residual of mixed precision has them.
+bool adds_narrower(Binary function, const Tensor& a, const Tensor& b) {
+  return function == Binary::kAdd && a.defined() && b.defined() && a.dtype() == DType::kF32 &&
+         is_floating(b.dtype());
+}
+
 void check(Binary function, const Tensor& a, const Tensor& b) {
   const Definition& definition = definition_of(function);
   for (const Tensor* operand : {&a, &b}) {
@@ -168,7 +175,7 @@ void check(Binary function, const Tensor& a, const Tensor& b) {
       require_integers(definition.name, name, *operand);
     }
   }
-  require_one_dtype(definition.name, {&a, &b});
+  if (!adds_narrower(function, a, b)) require_one_dtype(definition.name, {&a, &b});
   require_one_device(definition.name, {&a, &b});
 }
 
@@ -221,10 +228,11 @@ void record(Binary function, const Tensor& a, const Tensor& b, Tensor& y) {
   const Shape shape_b = b.shape();
   if (!saves_operands(function)) {
     const bool minus = function == Binary::kSubtract;
+    const DType dtype_b = b.dtype();
     autograd::record(y, name_of(function), {&a, &b}, [=](const Tensor& dy, autograd::Gradients& inputs) {
       if (inputs.needs(0)) inputs.add(0, autograd::sum_to_shape(dy, shape_a));
       if (!inputs.needs(1)) return;
-      const Tensor db = autograd::sum_to_shape(dy, shape_b);
+      const Tensor db = cast(autograd::sum_to_shape(dy, shape_b), dtype_b);
       inputs.add(1, minus ? negate(db) : db);
     });
     return;

@@ -10,8 +10,9 @@ namespace martlet::ops {
 
 /// y = f(a, b), element by element, a and b broadcast against each other (NumPy's rules), any layout. Both of
 /// one dtype: f32, bf16 or f16 (computed in f32, rounded once), or integers (which wrap; divide and power
-/// take floating dtypes only). Result: dense, of that dtype; of bool for comparisons, which also take bool.
-/// Minimum and maximum give NaN where either is.
+/// take floating dtypes only); `add` also takes a of f32 and b of a narrower floating dtype. Result: dense,
+/// of the dtype of a; of bool for comparisons, which also take bool. Minimum and maximum give NaN where
+/// either is.
 Tensor binary(Binary function, const Tensor& a, const Tensor& b);
 /// a = f(a, b), b broadcast to a's shape; not for comparisons. Over a's elements, or as a new tensor where
 /// somebody may need the old ones for a gradient.

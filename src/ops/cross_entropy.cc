@@ -11,13 +11,11 @@
 #include "ops/check.h"
 #include "ops/cpu/row_access.h"
 #include "ops/gather.h"
-#include "ops/indices.h"
 #include "ops/reference.h"
+#include "ops/targets.h"
 
 namespace martlet::ops {
 namespace {
-
-constexpr int64_t kIgnored = -1;
 
 struct CrossEntropyProblem {
   Tensor logits;  ///< [..., classes]
@@ -35,7 +33,7 @@ std::vector<double> reduced(const CrossEntropyProblem& problem) {
   int64_t counted = 0;
   for (size_t row = 0; row < losses.size(); ++row) {
     sum += losses[row];
-    counted += problem.targets[row] == kIgnored ? 0 : 1;
+    counted += problem.targets[row] == kIgnoredClass ? 0 : 1;
   }
   return {problem.reduction == LossReduction::kSum ? sum : sum / static_cast<double>(counted)};
 }
@@ -47,7 +45,7 @@ void run_reference(const CrossEntropyProblem& problem) {
   for (const int64_t target : problem.targets) {
     const int64_t row = static_cast<int64_t>(losses.size()) * classes;
     losses.push_back(0);
-    if (target == kIgnored) continue;
+    if (target == kIgnoredClass) continue;
     double most = -INFINITY;
     for (int64_t k = 0; k < classes; ++k) most = std::fmax(most, logits[row + k]);
     double sum = 0;
@@ -90,7 +88,7 @@ void run_cpu(const CrossEntropyProblem& problem) {
   parallel_for(rows.count(), cpu::row_grain(rows.length()), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t target = problem.targets[static_cast<size_t>(row)];
-      if (target == kIgnored) continue;
+      if (target == kIgnoredClass) continue;
       losses[static_cast<size_t>(row)] = loss_of_row(kernels, problem.logits.dtype(), from + rows.offset(row),
                                                      rows.stride(), rows.length(), target);
     }
@@ -123,7 +121,7 @@ void run_gradient_reference(const GradientProblem& problem) {
     for (int64_t k = 0; k < classes; ++k) {
       const int64_t at = static_cast<int64_t>(row) * classes + k;
       const double probability = std::exp(logits[at] - problem.log_sums[row]);
-      const bool counts = problem.targets[row] != kIgnored;
+      const bool counts = problem.targets[row] != kIgnoredClass;
       dlogits.set(at,
                   counts ? (probability - (k == problem.targets[row] ? 1 : 0)) * problem.factors[row] : 0);
     }
@@ -142,7 +140,7 @@ void gradient_of_row(const cpu::RowKernels& kernels, const GradientProblem& prob
     const int64_t count = std::min(cpu::kSumBlock, classes - begin);
     std::byte* place = to + begin * to_stride * size_of(dtype);
     float* result = cpu::place_for(dtype, place, to_stride, buffer);
-    if (target == kIgnored) {
+    if (target == kIgnoredClass) {
       std::fill_n(result, count, 0.0f);
     } else {
       const float* values =
@@ -197,7 +195,7 @@ struct Saved {
     const std::vector<float> given = dloss.to_vector<float>();
     std::vector<double> factors(targets.size());
     double counted = 0;
-    for (const int64_t target : targets) counted += target == kIgnored ? 0 : 1;
+    for (const int64_t target : targets) counted += target == kIgnoredClass ? 0 : 1;
     const double share = reduction == LossReduction::kMean ? 1 / counted : 1;
     for (size_t row = 0; row < factors.size(); ++row)
       factors[row] = share * static_cast<double>(given[reduction == LossReduction::kNone ? row : 0]);
@@ -219,15 +217,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, LossReduction 
   const Shape rows = logits.shape().without(-1);
   require_shape("cross_entropy", "targets", targets, rows);
   require_one_device("cross_entropy", {&logits, &targets});
-  std::vector<int64_t> indices = indices_of("cross_entropy", targets);
-  for (size_t i = 0; i < indices.size(); ++i) {
-    if (indices[i] == ignore_index) {
-      indices[i] = kIgnored;
-    } else if (indices[i] < 0 || indices[i] >= logits.dim(-1)) {
-      failed("cross_entropy has target {} at place {}, outside [0, {}) and not {}, which is ignored",
-             indices[i], i, logits.dim(-1), ignore_index);
-    }
-  }
+  std::vector<int64_t> indices = checked_targets("cross_entropy", targets, logits.dim(-1), ignore_index);
   Tensor loss =
       Tensor::empty(reduction == LossReduction::kNone ? rows : Shape{}, DType::kF32, logits.device());
   std::vector<double> losses;

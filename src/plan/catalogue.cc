@@ -5,13 +5,15 @@
 #include "nn/probe.h"
 #include "nn/tie.h"
 #include "train/freeze.h"
+#include "train/mixed.h"
 #include "train/recompute.h"
 
 namespace martlet::plan {
 namespace {
 
 constexpr const nn::Rewrite* kRewrites[] = {
-    &compress::kCast, &compress::kLowRank, &nn::kTie, &train::kFreeze, &train::kRecompute, &nn::kProbe,
+    &compress::kCast, &compress::kLowRank, &nn::kTie,   &train::kFreeze,
+    &train::kMixed,   &train::kRecompute,  &nn::kProbe,
 };
 
 }  // namespace

@@ -1,0 +1,187 @@
+#include "ops/linear_cross_entropy.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/backward.h"
+#include "autograd/record.h"
+#include "base/thread_pool.h"
+#include "ops/binary.h"
+#include "ops/cast.h"
+#include "ops/check.h"
+#include "ops/cpu/row_access.h"
+#include "ops/cross_entropy.h"
+#include "ops/linear.h"
+#include "ops/linear_gradient.h"
+#include "ops/matmul.h"
+#include "ops/mixed_matmul.h"
+#include "ops/targets.h"
+#include "ops/unary.h"
+
+namespace martlet::ops {
+namespace {
+
+// Logits of a chunk: half of a common L3 cache, but enough rows that reading the weight is nothing beside the
+// products.
+constexpr int64_t kChunkBytes = 16 << 20;
+constexpr int64_t kLeastRows = 512;
+
+/// A row of logits: its loss, and, where `gradient` says so, exp(logit - log_sum) minus 1 at the target,
+/// times `factor`, in its place. One pass each for the maximum, the exponentials and the factor, in the L2
+/// cache.
+double loss_of_row(float* row, int64_t classes, int64_t target, bool gradient, double factor) {
+  const cpu::RowKernels& kernels = cpu::row_kernels();
+  const float chosen = row[target];
+  float most = -INFINITY;
+  for (int64_t begin = 0; begin < classes; begin += cpu::kSumBlock) {
+    const float here = kernels.largest(row + begin, std::min(cpu::kSumBlock, classes - begin));
+    most = std::isnan(here) || here > most ? here : most;
+  }
+  alignas(64) float buffer[cpu::kSumBlock];
+  double sum = 0;
+  for (int64_t begin = 0; begin < classes; begin += cpu::kSumBlock)
+    sum += kernels.exponentials(row + begin, most, gradient ? row + begin : buffer,
+                                std::min(cpu::kSumBlock, classes - begin));
+  if (gradient) {
+    kernels.unary({Unary::kScale, static_cast<float>(factor / sum)}, row, row, classes);
+    row[target] -= static_cast<float>(factor);
+  }
+  return std::log(sum) + (static_cast<double>(most) - static_cast<double>(chosen));
+}
+
+/// Rows of x to losses and to gradients, chunk by chunk.
+class Head {
+ public:
+  Head(const Tensor& x, const Weight& weight, const std::vector<int64_t>& targets,
+       const LinearLossOptions& options)
+      : x_(x), weight_(weight), targets_(targets), options_(options) {
+    for (const int64_t target : targets) counted_ += target == kIgnoredClass ? 0 : 1;
+    losses_.resize(targets.size());
+  }
+
+  void run(bool x_learns, bool weight_learns) {
+    if (x_learns) dx = Tensor::empty(x_.shape(), x_.dtype());
+    const int64_t rows = linear_cross_entropy_chunk(weight_.rows());
+    for (int64_t begin = 0; begin < x_.dim(0); begin += rows)
+      run_chunk(begin, std::min(begin + rows, x_.dim(0)), x_learns, weight_learns);
+  }
+
+  double loss() const {
+    double sum = 0;
+    for (const double loss : losses_) sum += loss;
+    return sum / static_cast<double>(counted_);
+  }
+
+  Tensor dx;  ///< of the mean
+  Tensor dweight;
+
+ private:
+  void run_chunk(int64_t begin, int64_t end, bool x_learns, bool weight_learns) {
+    const Tensor x = x_.slice(0, begin, end);
+    const Tensor w = weight_.dense().detach();
+    const bool gradient = x_learns || weight_learns;
+    Tensor logits = options_.mixed ? mixed_matmul(x, w.transpose(0, 1), DType::kF32) : linear(x, Weight(w));
+    if (logits.dtype() != DType::kF32) logits = cast(logits, DType::kF32);
+    const Tensor dlogits = rows_done(logits, begin, gradient);
+    logits = {};
+    if (x_learns)
+      dx.slice(0, begin, end)
+          .copy_elements(options_.mixed ? mixed_matmul(dlogits, w, x.dtype())
+                                        : matmul(dlogits, w, x.dtype()));
+    if (!weight_learns) return;
+    const OwnerScope owner(Owner::kGradients);
+    const Tensor turned = dlogits.transpose(0, 1);
+    if (dweight.defined())
+      matmul_add_in_place(dweight, turned, x);
+    else
+      dweight = matmul(turned, x, DType::kF32);
+  }
+
+  /// The rows' losses; with `gradient` also the logits' gradient, as the products after it take it.
+  Tensor rows_done(const Tensor& logits, int64_t first, bool gradient) {
+    const int64_t classes = logits.dim(1);
+    Tensor values = logits;
+    Tensor narrow = gradient && options_.mixed ? Tensor::empty(logits.shape(), DType::kBF16) : Tensor();
+    float* from = values.mutable_data<float>();
+    std::byte* to = narrow.defined() ? narrow.mutable_host_bytes() : nullptr;
+    const cpu::RowKernels& kernels = cpu::row_kernels();
+    const double factor = static_cast<double>(options_.logit_scale) / static_cast<double>(counted_);
+    parallel_for(logits.dim(0), cpu::row_grain(classes), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        float* at = from + row * classes;
+        const int64_t target = targets_[static_cast<size_t>(first + row)];
+        if (target == kIgnoredClass) {
+          std::fill_n(at, gradient ? classes : 0, 0.0f);
+        } else {
+          if (options_.logit_scale != 1)
+            kernels.unary({Unary::kScale, options_.logit_scale}, at, at, classes);
+          losses_[static_cast<size_t>(first + row)] = loss_of_row(at, classes, target, gradient, factor);
+        }
+        if (to != nullptr) kernels.narrow_bf16(at, to + row * classes * size_of(DType::kBF16), classes);
+      }
+    });
+    return narrow.defined() ? narrow : values;
+  }
+
+  const Tensor x_;
+  const Weight& weight_;
+  const std::vector<int64_t>& targets_;
+  const LinearLossOptions& options_;
+  int64_t counted_ = 0;
+  std::vector<double> losses_;
+};
+
+/// As the two operations, for devices without row kernels.
+Tensor composed(const Tensor& x, const Weight& weight, const Tensor& targets,
+                const LinearLossOptions& options) {
+  const Tensor logits = linear(x, weight);
+  return cross_entropy(options.logit_scale == 1 ? logits : scale(logits, options.logit_scale), targets,
+                       LossReduction::kMean, options.ignore_index);
+}
+
+/// Gradients of the mean, times the loss's own.
+Tensor times(Tensor gradient, double factor) {
+  if (factor != 1) scale_in_place(gradient, static_cast<float>(factor));
+  return gradient;
+}
+
+}  // namespace
+
+int64_t linear_cross_entropy_chunk(int64_t classes) {
+  const int64_t row_bytes = std::max<int64_t>(1, classes) * size_of(DType::kF32);
+  return std::max(kLeastRows, kChunkBytes / row_bytes);
+}
+
+Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor& targets,
+                            const LinearLossOptions& options) {
+  constexpr std::string_view kName = "linear_cross_entropy";
+  if (!x.defined() || !weight.defined()) failed("{} takes a tensor and a weight, got nothing", kName);
+  if (x.rank() != 2 || x.dim(1) != weight.columns())
+    failed("{} of a weight {} takes x [rows, {}], got {}", kName, weight.shape().to_string(),
+           weight.columns(), x.shape().to_string());
+  if (weight.is_packed() || weight.storage().dtype() != DType::kF32)
+    failed("{} takes a dense f32 weight, got {}", kName, weight.type_name());
+  require_shape(kName, "targets", targets, {x.dim(0)});
+  require_one_device(kName, {&x, &weight.storage(), &targets});
+  if (x.device() != Device::kCpu) return composed(x, weight, targets, options);
+  const std::vector<int64_t> classes = checked_targets(kName, targets, weight.rows(), options.ignore_index);
+  const Tensor& matrix = weight.storage();
+  const bool recorded = autograd::needed(x, matrix);
+  Head head(x.detach().contiguous(), weight, classes, options);
+  {
+    const autograd::NoGradient none;
+    head.run(recorded && x.node() != nullptr, recorded && matrix.node() != nullptr);
+  }
+  Tensor loss = Tensor::from(std::vector<float>{static_cast<float>(head.loss())}, {});
+  if (!recorded) return loss;
+  autograd::record(loss, kName, {&x, &matrix},
+                   [dx = std::move(head.dx), dweight = std::move(head.dweight)](
+                       const Tensor& dloss, autograd::Gradients& inputs) mutable {
+                     const double factor = static_cast<double>(dloss.to_vector<float>().front());
+                     if (inputs.needs(0)) inputs.add(0, times(std::move(dx), factor));
+                     if (inputs.needs(1)) inputs.add(1, times(std::move(dweight), factor));
+                   });
+  return loss;
+}
+
+}  // namespace martlet::ops
