@@ -187,6 +187,14 @@ void AtomicFile::discard() noexcept {
   temporary_.clear();
 }
 
+void AtomicFile::reserve(uint64_t bytes) {
+  if (in_place_ || bytes == 0) return;
+  if (::fallocate(descriptor_, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) == 0)
+    reserved_ = bytes;
+  else if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
+    fail_to_write(path_, errno);
+}
+
 void AtomicFile::write(std::span<const std::byte> bytes) {
   position_ += bytes.size();
   if (buffer_.size() + bytes.size() <= kBufferBytes) {
@@ -222,6 +230,8 @@ void AtomicFile::commit() {
     discard();
     return;
   }
+  if (reserved_ > position_ && ::ftruncate(descriptor_, static_cast<off_t>(position_)) != 0)
+    fail_to_write(path_, errno);
   if (::fsync(descriptor_) != 0) fail_to_write(path_, errno);
   if (temporary_.empty()) {
     const std::string name = temporary_name(path_);

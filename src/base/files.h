@@ -34,8 +34,8 @@ std::string read_file(const std::string& path);
 bool file_exists(const std::string& path);
 /// True for whatever has this name, a link that leads nowhere included.
 bool name_exists(const std::string& path);
-/// Throws BadInput, with the reason, unless this is a regular file or a link to one: neither a folder nor what
-/// may never end.
+/// Throws BadInput, with the reason, unless this is a regular file or a link to one: neither a folder nor
+/// what may never end.
 void require_regular_file(const std::string& path);
 bool is_directory(const std::string& path);
 void make_directories(const std::string& path);
@@ -51,6 +51,10 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
+  /// Takes room for so many bytes at once, before they are written: a full disk is seen before any work, and
+  /// the system spends far less time on the pages of a large file. What is not written after all is given
+  /// back by `commit`. File systems that cannot are let be.
+  void reserve(uint64_t bytes);
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
   uint64_t position() const { return position_; }
@@ -67,6 +71,7 @@ class AtomicFile {
   int descriptor_ = -1;
   bool in_place_ = false;
   uint64_t position_ = 0;
+  uint64_t reserved_ = 0;
 };
 
 void write_file(const std::string& path, std::string_view content);

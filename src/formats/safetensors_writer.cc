@@ -79,7 +79,10 @@ void write_file_of(const std::string& path, std::vector<const OutgoingTensor*> u
   const std::vector<const OutgoingTensor*> tensors = in_file_order(std::move(unordered));
   const std::string header = header_of(tensors, metadata);
   const uint64_t length = header.size();
+  int64_t elements = 0;
+  for (const OutgoingTensor* tensor : tensors) elements += bytes_of(*tensor);
   AtomicFile file(path);
+  file.reserve(sizeof length + length + static_cast<uint64_t>(elements));
   file.write(std::as_bytes(std::span(&length, 1)));
   file.write(header);
   for (const OutgoingTensor* tensor : tensors) write_elements(file, *tensor);

@@ -202,6 +202,20 @@ TEST(AtomicFile, TheModeFollowsTheUmask) {
   EXPECT_EQ(status.st_mode & 0777, mode_t{0640});
 }
 
+TEST(AtomicFile, RoomReservedInVainIsGivenBack) {
+  const TemporaryFolder folder;
+  for (const size_t written : {size_t{0}, size_t{10}, size_t{300'000}}) {
+    AtomicFile file(folder / "f");
+    file.reserve(size_t{1} << 20);
+    file.write(std::string(written, 'x'));
+    file.commit();
+    struct stat status {};
+    ASSERT_EQ(::stat((folder / "f").c_str(), &status), 0);
+    EXPECT_EQ(status.st_size, static_cast<off_t>(written));
+    EXPECT_LE(status.st_blocks * 512, static_cast<off_t>(written) + 65536);
+  }
+}
+
 TEST(AtomicFile, ImpossiblePlacesAreErrors) {
   const TemporaryFolder folder;
   EXPECT_THAT(bad_input_of([&] { AtomicFile(folder / "none/f"); }), HasSubstr("none/f"));
