@@ -1,4 +1,5 @@
-// Any bytes as a recipe of `train`: refused by an Error, or a request whose every number is within its bounds.
+// Any bytes as a recipe of `train`: refused by an Error, or a request whose every number is within its
+// bounds.
 
 #include <cstdlib>
 
