@@ -9,7 +9,7 @@ namespace martlet::ops {
 
 /// y[.., i, j] = sum over l of a[.., i, l] b[.., l, j]. a: [.., m, k], b: [.., k, n], each f32 or bf16 in any
 /// layout, so that a transposed factor is a view (`b.transpose(-2, -1)`); the dimensions in front broadcast.
-/// Result: [.., m, n] of a's dtype unless `result` says f32 or bf16. Sums run as those of `linear`: in f32
+/// Result: [.., m, n] of a's dtype unless `result` says f32 or bf16. Sums run in f32
 /// (double on the reference device), in one order that depends on k alone.
 Tensor matmul(const Tensor& a, const Tensor& b, std::optional<DType> result = {});
 

@@ -1,5 +1,6 @@
 #include "tensor/allocator.h"
 
+#include <algorithm>
 #include <bit>
 #include <mutex>
 #include <new>
@@ -20,8 +21,9 @@ constexpr size_t kSmallestBlock = 256;
 constexpr size_t kMappedFrom = size_t{1} << 20;
 constexpr size_t kPage = 4096;
 constexpr size_t kHugePage = size_t{2} << 20;
-// What a device keeps for reuse; more goes back to the system at once.
-constexpr size_t kMostCached = size_t{256} << 20;
+// What a device keeps for reuse. Beyond this, only as much as was in use at once before: a step of training
+// finds the last one's blocks again, and the process never holds more than its own high-water mark and this.
+constexpr int64_t kAlwaysCached = int64_t{256} << 20;
 
 size_t rounded_size(size_t bytes) {
   if (bytes <= kSmallestBlock) return kSmallestBlock;
@@ -46,9 +48,10 @@ class DeviceMemory {
         std::byte* data = free_[i].data;
         free_[i] = free_.back();
         free_.pop_back();
-        cached_ -= size;
+        cached_ -= static_cast<int64_t>(size);
         return data;
       }
+      make_room();
     }
     if (std::byte* data = from_system(size)) return data;
     release();
@@ -64,12 +67,12 @@ class DeviceMemory {
   void give(std::byte* data, size_t size, Owner owner) noexcept {
     const std::lock_guard lock(mutex_);
     count(owner, -static_cast<int64_t>(size));
-    if (cached_ + size > kMostCached || free_.size() >= kMostFreeBlocks) {
+    if (free_.size() >= kMostFreeBlocks || static_cast<int64_t>(size) > room()) {
       to_system(data, size);
       return;
     }
     free_.push_back({data, size});
-    cached_ += size;
+    cached_ += static_cast<int64_t>(size);
   }
 
   void release() noexcept {
@@ -94,6 +97,19 @@ class DeviceMemory {
   }
 
  private:
+  /// Bytes that may be cached beside those that are; negative when too many are.
+  int64_t room() const { return std::max(kAlwaysCached, most_used_ - total_.now) - cached_; }
+
+  /// Gives the longest unused blocks back until the rest fits.
+  void make_room() noexcept {
+    size_t gone = 0;
+    while (gone < free_.size() && room() < 0) {
+      to_system(free_[gone].data, free_[gone].size);
+      cached_ -= static_cast<int64_t>(free_[gone++].size);
+    }
+    free_.erase(free_.begin(), free_.begin() + static_cast<std::ptrdiff_t>(gone));
+  }
+
   // The search for a free block is linear; this bounds it.
   static constexpr size_t kMostFreeBlocks = 512;
 
@@ -121,11 +137,13 @@ class DeviceMemory {
       use->now += bytes;
       if (use->now > use->peak) use->peak = use->now;
     }
+    most_used_ = std::max(most_used_, total_.now);
   }
 
   std::mutex mutex_;
   std::vector<FreeBlock> free_;
-  size_t cached_ = 0;
+  int64_t cached_ = 0;
+  int64_t most_used_ = 0;  // ever, whatever was reset
   std::array<MemoryUse, kOwnerCount> use_{};
   MemoryUse total_{};
 };

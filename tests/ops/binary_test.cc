@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "ops/cast.h"
+#include "ops/gradient_testing.h"
 #include "ops/op_testing.h"
 
 namespace martlet::ops::testing {
@@ -79,12 +81,26 @@ TEST_F(BinaryTest, InPlaceAddsOtherViewsOfTheSameElements) {
   EXPECT_EQ(bits_of(half), bits_of(sum));
 }
 
+TEST_F(BinaryTest, SumsInF32TakeNarrowerTerms) {
+  Draws draws(7);
+  for (const DType narrow : {DType::kBF16, DType::kF16}) {
+    const std::vector<Tensor> terms{draws.any_layout({5, 70}, DType::kF32),
+                                    draws.any_layout({5, 70}, narrow)};
+    const auto sum = [](const std::vector<Tensor>& in) { return add(in[0], in[1]); };
+    EXPECT_EQ(sum(terms).dtype(), DType::kF32);
+    EXPECT_EQ(bits_of(sum(terms)), bits_of(add(terms[0], cast(terms[1], DType::kF32))));
+    expect_contract(terms, sum, {0, 0});
+    expect_same_gradient(terms, sum);
+  }
+}
+
 TEST_F(BinaryTest, ErrorsNameTheFunctionAndWhatItGot) {
   const Tensor a = Tensor::zeros({2, 3}, DType::kF32);
-  EXPECT_EQ(message_of([&] {
-              add(a, Tensor::zeros({2, 3}, DType::kBF16));
-            }),
-            "add takes tensors of one dtype, got f32[2, 3] on cpu and bf16[2, 3] on cpu; cast one of them");
+  EXPECT_EQ(
+      message_of([&] {
+        subtract(a, Tensor::zeros({2, 3}, DType::kBF16));
+      }),
+      "subtract takes tensors of one dtype, got f32[2, 3] on cpu and bf16[2, 3] on cpu; cast one of them");
   EXPECT_EQ(message_of([&] { add(a, Tensor::zeros({4}, DType::kF32)); }),
             "add: shapes [2, 3] and [4] do not broadcast");
   EXPECT_EQ(message_of([&] { add(a, a.to(Device::kReference)); }),

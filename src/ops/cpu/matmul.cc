@@ -23,6 +23,7 @@ constexpr int64_t kWordBytes = 4;
 constexpr int64_t kMostSteps = 192;
 // Panels that are worth packing rows of a for.
 constexpr int64_t kLeastPanels = 2;
+constexpr int64_t kScratchPanels = 16;
 constexpr int64_t kPackedSteps = 16;
 // What a slice of a block of rows takes of an L2 cache of 512 KiB or more.
 constexpr int64_t kBlockBytes = 384 << 10;
@@ -173,7 +174,7 @@ class Worker {
         pack_a_(work, work.a, work.kernels.tile_rows),
         pack_b_(work, work.b, work.kernels.tile_columns),
         panel_(allocate(Device::kCpu, kMostSteps * work.kernels.tile_columns * kWordBytes)),
-        scratch_(allocate(Device::kCpu, most_rows * work.kernels.tile_columns * kWordBytes)) {
+        scratch_(allocate(Device::kCpu, most_rows * scratch_stride() * kWordBytes)) {
     if (pack_a_.stands_well()) return;
     const int64_t words = rounded_up(most_rows, work.kernels.tile_rows) * kMostSteps;
     rows_ =
@@ -181,12 +182,11 @@ class Worker {
   }
 
   void run(const PanelRuns::Run& run) {
-    // Sums on their way to bf16 stand in one panel's scratch until they are whole.
-    if (!sums_in_place()) {
-      for (int64_t panel = 0; panel < run.panels; ++panel) over_slices(run, panel, panel + 1);
-    } else {
-      over_slices(run, 0, run.panels);
-    }
+    if (run.rows == 0) return;  // blocks of fewer rows than a tile
+    // Sums on their way to bf16 stand in scratch memory until they are whole: a few panels at a time.
+    const int64_t most = sums_in_place() ? run.panels : kScratchPanels;
+    for (int64_t panel = 0; panel < run.panels; panel += most)
+      over_slices(run, panel, std::min(panel + most, run.panels));
   }
 
  private:
@@ -224,8 +224,8 @@ class Worker {
     pack_b_.pack(column, columns, slice, panel_.get());
     const bool direct = sums_in_place() && columns == width;
     const bool is_first = slice.begin == 0;
-    float* out = direct ? reinterpret_cast<float*>(work_.y) + run.row * work_.y_stride + column
-                        : reinterpret_cast<float*>(scratch_.get());
+    float* out =
+        direct ? reinterpret_cast<float*>(work_.y) + run.row * work_.y_stride + column : scratch_of(panel);
     const bool in_place = pack_a_.stands_well();
     MatmulPanel call{
         in_place ? work_.a.at(run.row, slice.begin * work_.elements_a_step) : rows_.get(),
@@ -236,7 +236,7 @@ class Worker {
         slice.count,
         !is_first || (direct && work_.add),
         out,
-        direct ? work_.y_stride : width,
+        direct ? work_.y_stride : scratch_stride(),
         nullptr,
         0,
         0,
@@ -247,10 +247,18 @@ class Worker {
     if (!direct && slice.begin + slice.count == work_.steps) finish(run, column, columns, out);
   }
 
-  /// Sums [rows, tile_columns] to their place in y.
+  int64_t scratch_stride() const {
+    return work_.kernels.tile_columns * (sums_in_place() ? 1 : std::min(kScratchPanels, work_.panels()));
+  }
+  float* scratch_of(int64_t panel) const {
+    const int64_t place = sums_in_place() ? 0 : panel % kScratchPanels;
+    return reinterpret_cast<float*>(scratch_.get()) + place * work_.kernels.tile_columns;
+  }
+
+  /// Sums [rows, scratch_stride] to their place in y.
   void finish(const PanelRuns::Run& run, int64_t column, int64_t columns, float* sums) const {
     const RowKernels& rows = row_kernels();
-    for (int64_t i = 0; i < run.rows; ++i, sums += work_.kernels.tile_columns) {
+    for (int64_t i = 0; i < run.rows; ++i, sums += scratch_stride()) {
       if (work_.bias != nullptr)
         for (int64_t j = 0; j < columns; ++j) sums[j] += work_.bias[column + j];
       std::byte* to = work_.y + ((run.row + i) * work_.y_stride + column) * size_of(work_.y_dtype);
@@ -273,9 +281,16 @@ class Worker {
   std::shared_ptr<std::byte> scratch_;
 };
 
-/// Rows that a block may have so that a slice of it fits its cache.
-int64_t most_block_rows(const Work& work) {
-  return std::max(work.kernels.tile_rows, kBlockBytes / (matmul_slice_steps(work.steps) * kWordBytes));
+/// Blocks of rows whose slices fit their cache. Where rows are brought together first, a block is one
+/// thread's own, so that this is done once; the blocks are smaller then, and as many for each thread.
+PanelRuns runs_of(const Work& work, bool in_place) {
+  const int64_t most =
+      std::max(work.kernels.tile_rows, kBlockBytes / (matmul_slice_steps(work.steps) * kWordBytes));
+  if (in_place) return {work.a.across, work.panels(), most, work.kernels.tile_rows, kLeastPanels};
+  const int64_t threads = thread_count();
+  const int64_t blocks = rounded_up((work.a.across + most / 2 - 1) / (most / 2), threads);
+  return {work.a.across, work.panels(), (work.a.across + blocks - 1) / blocks, work.kernels.tile_rows,
+          work.panels()};
 }
 
 /// A matrix that packing can read: one of its strides is 1.
@@ -341,7 +356,7 @@ void multiply_matrices(const MatmulKernels& kernels, const Tensor& a, const Tens
                   add,
                   std::max<int64_t>(1, (rows.k + elements - 1) / elements),
                   elements};
-  PanelRuns runs(rows.across, work.panels(), most_block_rows(work), kernels.tile_rows, kLeastPanels);
+  PanelRuns runs = runs_of(work, Packer(work, work.a, kernels.tile_rows).stands_well());
   parallel_for(std::min<int64_t>(runs.units(), thread_count()), 1, [&](int64_t, int64_t) {
     Worker worker(work, runs.most_rows());
     for (PanelRuns::Run run = runs.take(); run.panels > 0; run = runs.take()) worker.run(run);

@@ -39,7 +39,8 @@ class PanelRuns {
     int64_t count;
     do {
       const int64_t share = (units() - at) / (2 * thread_count());
-      count = std::min({std::clamp(share, least_, kMostPanels), panels_ - at % panels_, units() - at});
+      count =
+          std::min({std::max(least_, std::min(share, kMostPanels)), panels_ - at % panels_, units() - at});
     } while (!next_.compare_exchange_weak(at, at + count, std::memory_order_relaxed));
     const int64_t block = at / panels_;
     return {first_row(block), first_row(block + 1) - first_row(block), at % panels_, count};
