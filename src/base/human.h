@@ -22,6 +22,8 @@ std::string format_integer(int64_t value);
 std::string format_count(double value);
 /// 0.3 s, 2 min 5 s, 3 h 12 min.
 std::string format_duration(double seconds);
+/// 2026-11-26 14:05, in the time of this place, of seconds since 1970.
+std::string format_moment(double seconds);
 /// The known name nearest to `name` by edit distance, when near enough to suggest.
 std::optional<std::string> nearest_name(std::string_view name, std::span<const std::string> known);
 

@@ -9,6 +9,7 @@ namespace {
 constexpr std::array kVerbs{
     Verb{"quickstart", "from nothing to a conversation with a small model", run_quickstart},
     Verb{"train", "train a model from scratch, or go on from one", run_train},
+    Verb{"runs", "training runs so far: list, curves, comparisons", run_runs},
     Verb{"chat", "talk with a model", run_chat},
     Verb{"run", "continue a prompt, or a file of prompts", run_run},
     Verb{"data", "make a small world, count a corpus, cut it into token shards", run_data},

@@ -74,6 +74,7 @@ Options& Options::positional(std::string_view metavar, std::string& into, std::s
   option.positional = true;
   option.required = required;
   option.assign = [&into](const std::string& value) { into = value; };
+  option.read = [&into] { return Json(into); };
   return add(std::move(option));
 }
 
@@ -85,6 +86,7 @@ Options& Options::positionals(std::string_view metavar, std::vector<std::string>
   option.positional = option.repeats = true;
   option.required = required;
   option.assign = [&into](const std::string& value) { into.push_back(value); };
+  option.read = [&into] { return Json(Json::Array(into.begin(), into.end())); };
   return add(std::move(option));
 }
 
@@ -92,6 +94,7 @@ Options& Options::flag(std::string_view names, bool& into, std::string_view help
   Option option;
   option.names = names;
   option.help = help;
+  option.read = [&into] { return Json(into); };
   option.assign = [&into, name = long_name(option.names)](const std::string& value) {
     if (value != "true" && value != "false")
       fail(ErrorCode::kUsage, "{} is on or off; expected true or false, got '{}'", name, value);
@@ -107,6 +110,7 @@ Options& Options::count(std::string_view names, std::string_view metavar, int64_
   option.metavar = metavar;
   option.help = help;
   option.default_text = std::to_string(into);
+  option.read = [&into] { return Json(into); };
   option.assign = [&into, name = long_name(option.names), low, high](const std::string& value) {
     const std::optional<int64_t> number = parse_count(value);
     if (!number || *number < low || *number > high)
@@ -126,6 +130,7 @@ Options& Options::size(std::string_view names, std::string_view metavar, uint64_
   option.metavar = metavar;
   option.help = help;
   option.default_text = into == 0 ? "" : format_bytes(into);
+  option.read = [&into] { return Json(static_cast<int64_t>(into)); };
   option.assign = [&into, name = long_name(option.names)](const std::string& value) {
     const std::optional<uint64_t> bytes = parse_size(value);
     if (!bytes) fail(ErrorCode::kUsage, "{} wants a size such as 512M or 6G, got '{}'", name, value);
@@ -141,6 +146,7 @@ Options& Options::real(std::string_view names, std::string_view metavar, double&
   option.metavar = metavar;
   option.help = help;
   option.default_text = fmt::format("{}", into);
+  option.read = [&into] { return Json(into); };
   option.assign = [&into, name = long_name(option.names), low, high](const std::string& value) {
     double number = 0;
     if (!parse_real(value, number) || number < low || number > high)
@@ -158,6 +164,7 @@ Options& Options::text(std::string_view names, std::string_view metavar, std::st
   option.help = help;
   option.default_text = into;
   option.assign = [&into](const std::string& value) { into = value; };
+  option.read = [&into] { return Json(into); };
   return add(std::move(option));
 }
 
@@ -169,6 +176,7 @@ Options& Options::texts(std::string_view names, std::string_view metavar, std::v
   option.help = help;
   option.repeats = true;
   option.assign = [&into](const std::string& value) { into.push_back(value); };
+  option.read = [&into] { return Json(Json::Array(into.begin(), into.end())); };
   return add(std::move(option));
 }
 
@@ -179,6 +187,7 @@ Options& Options::choice(std::string_view names, std::string& into, std::vector<
   option.metavar = joined(choices, "|");
   option.help = help;
   option.default_text = into;
+  option.read = [&into] { return Json(into); };
   option.assign = [&into, name = long_name(option.names),
                    choices = std::move(choices)](const std::string& value) {
     for (const std::string& known : choices)
@@ -272,6 +281,13 @@ void Options::fill_from(const Json& table, std::string_view source) {
       bad_input("{}, line {}: {}", source, value.line(), error.what());
     }
   }
+}
+
+Json Options::values() const {
+  Json values{Json::Object{}};
+  for (const Option& option : options_)
+    if (!option.positional) values.set(option.key, option.read());
+  return values;
 }
 
 bool Options::given(std::string_view key) const {

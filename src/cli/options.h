@@ -27,6 +27,7 @@ struct Option {
   bool given = false;    ///< set by the command line
   /// Checks and stores one value; throws Error naming what was expected.
   std::function<void(const std::string& value)> assign;
+  std::function<Json()> read;  ///< the value as it stands
 };
 
 class Options {
@@ -59,6 +60,9 @@ class Options {
   /// Fills every option that the command line did not give from a recipe's table; unknown keys are errors
   /// with the nearest known one.
   void fill_from(const Json& table, std::string_view source);
+
+  /// Every option by its key, with the value that it has now.
+  Json values() const;
 
   /// True when the command line gave the option with this key.
   bool given(std::string_view key) const;

@@ -61,16 +61,20 @@ std::string loadable_path(const StoredModel& model) {
 
 }  // namespace
 
-std::string store_root() {
+std::string data_folder() {
   std::string home = environment("XDG_DATA_HOME");
   // The XDG specification says to ignore a relative path there.
   if (home.empty() || home.front() != '/') {
     home = environment("HOME");
     if (home.empty())
-      fail(ErrorCode::kUsage, "the store has no place: set HOME or XDG_DATA_HOME to a folder");
+      fail(ErrorCode::kUsage, "there is no place for data: set HOME or XDG_DATA_HOME to a folder");
     home += "/.local/share";
   }
-  return home + "/martlet/models";
+  return home + "/martlet";
+}
+
+std::string store_root() {
+  return data_folder() + "/models";
 }
 
 std::vector<StoredModel> stored_models() {

@@ -18,6 +18,9 @@ struct StoredModel {
   uint64_t bytes = 0;   ///< of all its files
 };
 
+/// Where the program keeps what is a person's ($XDG_DATA_HOME/martlet, else ~/.local/share/martlet).
+std::string data_folder();
+
 /// The folder of the store ($XDG_DATA_HOME/martlet/models, else ~/.local/share/martlet/models).
 std::string store_root();
 

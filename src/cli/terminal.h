@@ -19,6 +19,9 @@ int terminal_width();
 /// Standard output is a terminal that shows colours, and NO_COLOR does not refuse them.
 bool wants_colours();
 
+/// The locale (LC_ALL, LC_CTYPE, LANG) is one of UTF-8 and the terminal no dumb one.
+bool terminal_shows_unicode();
+
 enum class Style { kBold, kDim, kGreen, kCyan, kRed };
 /// `text` with the style's codes where `wants_colours`, else unchanged.
 std::string styled(Style style, std::string_view text);

@@ -59,6 +59,7 @@ void TrainRequest::declare(Options& options) {
       .real("--spike-factor", "X", trainer.spike_factor,
             "a loss so many deviations above the recent ones is a spike, such as 8; 0: none is", 0, 1e9)
       .flag("--resume", run.resume, "go on from the newest whole checkpoint in --out");
+  record.declare(options);
 }
 
 void TrainRequest::finish(Options& options, bool writes) {

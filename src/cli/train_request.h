@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/options.h"
+#include "cli/record_options.h"
 #include "data/batches.h"
 #include "train/run.h"
 
@@ -26,6 +27,7 @@ struct TrainRequest {
   train::OptimizerOptions optimizer_options;
   train::TrainerOptions trainer{.schedule = {.peak = 1e-3}};
   train::RunOptions run;
+  RecordOptions record;
 
   /// The options, whose values go into this request.
   void declare(Options& options);

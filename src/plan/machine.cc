@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 
 #include "base/interrupt.h"
+#include "base/machine_facts.h"
 #include "base/random.h"
 #include "base/thread_pool.h"
 #include "ops/linear.h"
@@ -19,13 +19,6 @@ constexpr int64_t kColdBytes = int64_t{64} << 20;  // more than the caches of th
 constexpr int64_t kPromptRows = 256;
 constexpr int64_t kPromptWeightRows = 2048;
 constexpr double kSecondsEach = 0.2;
-
-std::string processor_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name")) return line.substr(std::min(line.size(), line.find(':') + 2));
-  return "unknown";
-}
 
 /// A weight whose bytes are all small numbers; how fast it multiplies does not depend on them.
 ops::Weight weight_of(std::string_view type, int64_t rows) {

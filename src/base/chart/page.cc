@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/chart/palette.h"
+#include "base/display.h"
 #include "base/json.h"
 
 namespace martlet::chart {

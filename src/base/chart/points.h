@@ -4,8 +4,6 @@
 // smooth ones.
 
 #include <optional>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/chart/ticks.h"
@@ -25,20 +23,10 @@ std::optional<double> place_of(const Axis& axis, Range range, double value);
 std::vector<Point> reduced(const std::vector<Point>& points, const Axis& x, Range range, int columns);
 
 /// The exponential moving average over points, of weight 1 / window for the newest; the window grows from one
-/// point to its size over the first ten windows. Values that are not finite are left out of it, and stay.
+/// point to its size over the first twenty windows. Values that are not finite are left out of it, and stay.
 std::vector<Point> smoothed(const std::vector<Point>& points, double window);
 
 /// A window that smooths a whole run without hiding its course: a fiftieth of its points.
 double usual_window(size_t points);
-
-/// Text from outside that may stand in a drawing: valid UTF-8, one line, control characters replaced by
-/// U+FFFD.
-std::string one_line(std::string_view text);
-
-/// Columns that the text takes in a terminal; wide characters take two.
-int text_columns(std::string_view text);
-
-/// The text where it fits, else its beginning and "…" ("..." without `unicode`), `columns` wide.
-std::string fitted(std::string_view text, int columns, bool unicode);
 
 }  // namespace martlet::chart

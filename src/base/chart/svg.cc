@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/chart/palette.h"
+#include "base/display.h"
 
 namespace martlet::chart {
 namespace {

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/chart/palette.h"
+#include "base/display.h"
 #include "base/utf8.h"
 
 namespace martlet::chart {

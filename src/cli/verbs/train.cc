@@ -1,11 +1,13 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/options.h"
+#include "cli/run_recorder.h"
 #include "cli/training_line.h"
 #include "cli/training_setup.h"
 #include "cli/verbs/verbs.h"
 #include "data/batches.h"
 #include "models/save.h"
+#include "nn/tree.h"
 #include "train/checkpoint.h"
 #include "train/run.h"
 
@@ -36,9 +38,19 @@ int run_train(std::span<const std::string> arguments) {
   r.run.sample = sampler_of(r, model, tokenizer);
   TrainingLine line(r.run.steps);
   for (const nn::AppliedRewrite& applied : model.rewrites) line.note(applied.to_string());
-  const train::RunOutcome outcome = train::run_training(
-      *model.tree, trainer, r.run, [&](const train::StepMetrics& step) { line.show(step); },
-      [&](const std::string& note) { line.note(note); });
+  const train::OnNote note = [&](const std::string& text) { line.note(text); };
+  train::RunDescription description;
+  description.recipe = options.values();
+  description.seed = r.seed;
+  description.parameters = nn::measure(*model.tree).parameters;
+  description.steps = r.run.steps;
+  RunRecorder recorder(r.record, r.run, std::move(description), note);
+  const train::OnStep on_step = [&](const train::StepMetrics& step) {
+    line.show(step);
+    recorder.step(step);
+  };
+  const train::RunOutcome outcome =
+      recorder.follow([&] { return train::run_training(*model.tree, trainer, r.run, on_step, note); });
   line.finish();
   if (outcome.interrupted) {
     fail(ErrorCode::kInterrupted, "stopped after step {} of {}, and saved; --resume goes on",
@@ -54,6 +66,7 @@ int run_train(std::span<const std::string> arguments) {
   if (!outcome.best_checkpoint.empty())
     fmt::print("It has the weights of {}, whose held-out loss of {:.4f} was the lowest.\n",
                outcome.best_checkpoint, outcome.best_loss);
+  fmt::print("{}\n", recorder.where());
   return 0;
 }
 

@@ -22,6 +22,7 @@ int run_pull(std::span<const std::string> arguments);
 int run_quickstart(std::span<const std::string> arguments);
 int run_rewrites(std::span<const std::string> arguments);
 int run_run(std::span<const std::string> arguments);
+int run_runs(std::span<const std::string> arguments);
 int run_tensor(std::span<const std::string> arguments);
 int run_train(std::span<const std::string> arguments);
 int run_tokenize(std::span<const std::string> arguments);

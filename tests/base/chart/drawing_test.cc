@@ -7,6 +7,7 @@
 #include "base/chart/page.h"
 #include "base/chart/svg.h"
 #include "base/chart/terminal.h"
+#include "base/display.h"
 #include "base/json.h"
 #include "base/utf8.h"
 
