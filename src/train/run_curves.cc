@@ -93,13 +93,10 @@ std::vector<Chart> run_charts(std::string title, std::span<const RunCurve> runs,
   std::vector<Chart> charts{loss_chart(std::move(title), runs, options)};
   if (runs.size() > 1) {
     Chart held_out = empty_chart("Held-out loss", charts[0].y, options.x);
-    bool any = false;
-    for (size_t i = 0; i < runs.size(); ++i) {
-      held_out.series.push_back(
-          {runs[i].name, held_out_points(runs[i], options.x), Look::kMarks, static_cast<int>(i)});
-      any = any || !held_out.series.back().points.empty();
-    }
-    if (any) charts.push_back(std::move(held_out));
+    for (size_t i = 0; i < runs.size(); ++i)
+      if (std::vector<Point> points = held_out_points(runs[i], options.x); !points.empty())
+        held_out.series.push_back({runs[i].name, std::move(points), Look::kMarks, static_cast<int>(i)});
+    if (!held_out.series.empty()) charts.push_back(std::move(held_out));
   }
   charts.push_back(
       chart_of("Learning rate", {}, runs, options.x, [](const StepRow& row) { return row.learning_rate; }));

@@ -109,7 +109,7 @@ std::string data_of(const Chart& chart, const SvgOptions& options) {
       points.push_back(Json::Array{Json(point.x), y});
     }
     Json one;
-    one.set("name", one_line(line.name)).set("points", std::move(points));
+    one.set("name", one_line(line.name.empty() ? chart.title : line.name)).set("points", std::move(points));
     series.push_back(std::move(one));
   }
   Json data;
