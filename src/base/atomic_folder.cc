@@ -25,6 +25,11 @@ void sync_folder(const fs::path& path) {
   ::close(descriptor);
 }
 
+[[noreturn]] void fail_to_make(const std::string& path, const char* what, int error) {
+  fail(error == ENOSPC || error == EDQUOT ? ErrorCode::kExhausted : ErrorCode::kBadInput,
+       "{}: the folder cannot be {}: {}", path, what, std::generic_category().message(error));
+}
+
 /// The path without trailing slashes, and the folder that holds it.
 fs::path plain(const std::string& path) {
   fs::path result = fs::path(path).lexically_normal();
@@ -43,7 +48,7 @@ AtomicFolder::AtomicFolder(const std::string& path) : path_(plain(path).string()
   if (::mkdtemp(temporary_.data()) == nullptr) {
     const int reason = errno;
     temporary_.clear();
-    bad_input("{}: the folder cannot be made: {}", path_, std::generic_category().message(reason));
+    fail_to_make(path_, "made", reason);
   }
   ::chmod(temporary_.c_str(), kFolderMode);
 }
@@ -57,7 +62,7 @@ void AtomicFolder::commit() {
   sync_folder(temporary_);
   std::error_code error;
   fs::rename(temporary_, path_, error);
-  if (error) bad_input("{}: the folder cannot be put in place: {}", path_, error.message());
+  if (error) fail_to_make(path_, "put in place", error.value());
   temporary_.clear();
   const fs::path parent = fs::path(path_).parent_path();
   sync_folder(parent.empty() ? fs::path(".") : parent);

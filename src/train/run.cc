@@ -53,6 +53,7 @@ class Run {
     outcome_.interrupted = trainer_.steps_done() < options_.steps && !outcome_.data_ended;
     last_checkpoint();
     outcome_.steps_done = trainer_.steps_done();
+    outcome_.saved_steps = saved_step_.value_or(0);
     if (options_.keep_best && best_step_ && is_directory(checkpoint_path(options_.folder, *best_step_))) {
       outcome_.best_checkpoint = checkpoint_path(options_.folder, *best_step_);
       outcome_.best_loss = best_loss_;
@@ -142,21 +143,20 @@ class Run {
     return options_.keep_best && best_step_ ? checkpoint_path(options_.folder, *best_step_) : "";
   }
 
-  void tell_of_checkpoint() {
+  /// The error of one that could not be written, which is told already.
+  std::optional<Error> tell_of_checkpoint() {
     const std::optional<CheckpointWriter::Result> result = writer_.take_result();
-    if (!result) return;
-    if (!result->error)
-      saved_step_ = result->step;
-    else if (result->error->code() == ErrorCode::kExhausted)
+    if (!result) return std::nullopt;
+    if (!result->error) saved_step_ = result->step;
+    if (result->error)
       on_note_(fmt::format("the checkpoint of step {} could not be written and the one before stays: {}",
                            result->step, result->error->what()));
-    else
-      throw *result->error;
+    return result->error;
   }
 
-  void settle_checkpoint() {
+  std::optional<Error> settle_checkpoint() {
     writer_.wait();
-    tell_of_checkpoint();
+    return tell_of_checkpoint();
   }
 
   /// Training waits for the copy alone, and for the checkpoint before where that is not done yet.
@@ -180,7 +180,8 @@ class Run {
     settle_checkpoint();
     if (saved_step_ != trainer_.steps_done()) {
       writer_.start(snapshot(), best());
-      settle_checkpoint();
+      const std::optional<Error> error = settle_checkpoint();
+      if (error && error->code() != ErrorCode::kExhausted) throw *error;
     }
     outcome_.checkpoint_seconds += seconds_since(start);
   }

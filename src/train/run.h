@@ -40,6 +40,7 @@ struct RunOutcome {
   bool interrupted = false;
   bool data_ended = false;        ///< before the last step
   double checkpoint_seconds = 0;  ///< time that training stood still for checkpoints
+  int64_t saved_steps = 0;        ///< done at the newest whole checkpoint; 0 without one
   std::string best_checkpoint;    ///< its path, with keep_best; or empty
   double best_loss = 0;           ///< its held-out loss
 };

@@ -389,6 +389,7 @@ TEST(FullDisk, TrainingGoesOnSaysSoAndKeepsTheLastWholeCheckpoint) {
     if (step.step == 3) full.emplace(600);
   });
   full.reset();
+  EXPECT_EQ(told.outcome.saved_steps, 3);
   EXPECT_EQ(told.outcome.steps_done, kSteps);
   EXPECT_THAT(told.text(), HasSubstr("could not be written and the one before stays"));
   EXPECT_THAT(told.text(), HasSubstr("training goes on without metrics"));
@@ -396,6 +397,24 @@ TEST(FullDisk, TrainingGoesOnSaysSoAndKeepsTheLastWholeCheckpoint) {
   options.checkpoint_seconds = 0;
   EXPECT_THAT(run_through(third, options).text(), HasSubstr("resumed at step 3"));
   EXPECT_EQ(third.values(), run.values());
+}
+
+TEST(FullDisk, AnotherReasonIsToldTooAndFailsOnlyTheLastCheckpoint) {
+  const TemporaryFolder folder;
+  RunOptions options = options_in(folder, "run");
+  options.checkpoint_seconds = 1e-9;
+  write_file(options.folder, "a file where the folder should be");
+  SmallRun run(folder / "a", 5, trainer_options());
+  int64_t steps = 0;
+  std::string notes;
+  clear_interrupt();
+  bad_input_of([&] {
+    run_training(
+        *run.model, *run.trainer, options, [&](const StepMetrics&) { ++steps; },
+        [&](const std::string& note) { notes += note; });
+  });
+  EXPECT_EQ(steps, kSteps);
+  EXPECT_THAT(notes, HasSubstr("the checkpoint of step 1 could not be written"));
 }
 
 }  // namespace

@@ -52,6 +52,11 @@ int run_train(std::span<const std::string> arguments) {
   const train::RunOutcome outcome =
       recorder.follow([&] { return train::run_training(*model.tree, trainer, r.run, on_step, note); });
   line.finish();
+  if (outcome.interrupted && outcome.saved_steps < outcome.steps_done)
+    fail(ErrorCode::kExhausted,
+         "stopped after step {} of {}; the newest whole checkpoint is of step {}, from which "
+         "--resume goes on",
+         outcome.steps_done, r.run.steps, outcome.saved_steps);
   if (outcome.interrupted) {
     fail(ErrorCode::kInterrupted, "stopped after step {} of {}, and saved; --resume goes on",
          outcome.steps_done, r.run.steps);
