@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <deque>
+#include <map>
 #include <mutex>
 #include <new>
 #include <sys/mman.h>
-#include <vector>
 
 #include "base/error.h"
 
@@ -32,10 +33,12 @@ size_t rounded_size(size_t bytes) {
   return bytes <= power / 4 * 3 ? power / 4 * 3 : power;
 }
 
+/// Blocks of one size, the longest unused first.
 struct FreeBlock {
   std::byte* data;
-  size_t size;
+  uint64_t freed;  // counts up
 };
+using FreeBlocks = std::map<size_t, std::deque<FreeBlock>>;
 
 class DeviceMemory {
  public:
@@ -43,11 +46,10 @@ class DeviceMemory {
     {
       const std::lock_guard lock(mutex_);
       count(owner, static_cast<int64_t>(size));
-      for (size_t i = free_.size(); i-- > 0;) {
-        if (free_[i].size != size) continue;
-        std::byte* data = free_[i].data;
-        free_[i] = free_.back();
-        free_.pop_back();
+      if (const auto found = free_.find(size); found != free_.end()) {
+        std::byte* data = found->second.back().data;
+        found->second.pop_back();
+        if (found->second.empty()) free_.erase(found);
         cached_ -= static_cast<int64_t>(size);
         return data;
       }
@@ -67,17 +69,18 @@ class DeviceMemory {
   void give(std::byte* data, size_t size, Owner owner) noexcept {
     const std::lock_guard lock(mutex_);
     count(owner, -static_cast<int64_t>(size));
-    if (free_.size() >= kMostFreeBlocks || static_cast<int64_t>(size) > room()) {
+    if (static_cast<int64_t>(size) > room()) {
       to_system(data, size);
       return;
     }
-    free_.push_back({data, size});
+    free_[size].push_back({data, ++freed_});
     cached_ += static_cast<int64_t>(size);
   }
 
   void release() noexcept {
     const std::lock_guard lock(mutex_);
-    for (const FreeBlock& block : free_) to_system(block.data, block.size);
+    for (const auto& [size, blocks] : free_)
+      for (const FreeBlock& block : blocks) to_system(block.data, size);
     free_.clear();
     cached_ = 0;
   }
@@ -102,16 +105,16 @@ class DeviceMemory {
 
   /// Gives the longest unused blocks back until the rest fits.
   void make_room() noexcept {
-    size_t gone = 0;
-    while (gone < free_.size() && room() < 0) {
-      to_system(free_[gone].data, free_[gone].size);
-      cached_ -= static_cast<int64_t>(free_[gone++].size);
+    while (!free_.empty() && room() < 0) {
+      const auto oldest = std::min_element(free_.begin(), free_.end(), [](const auto& a, const auto& b) {
+        return a.second.front().freed < b.second.front().freed;
+      });
+      to_system(oldest->second.front().data, oldest->first);
+      cached_ -= static_cast<int64_t>(oldest->first);
+      oldest->second.pop_front();
+      if (oldest->second.empty()) free_.erase(oldest);
     }
-    free_.erase(free_.begin(), free_.begin() + static_cast<std::ptrdiff_t>(gone));
   }
-
-  // The search for a free block is linear; this bounds it.
-  static constexpr size_t kMostFreeBlocks = 512;
 
   static std::byte* from_system(size_t size) noexcept {
     if (size >= kMappedFrom) {
@@ -141,7 +144,8 @@ class DeviceMemory {
   }
 
   std::mutex mutex_;
-  std::vector<FreeBlock> free_;
+  FreeBlocks free_;
+  uint64_t freed_ = 0;
   int64_t cached_ = 0;
   int64_t most_used_ = 0;  // ever, whatever was reset
   std::array<MemoryUse, kOwnerCount> use_{};
