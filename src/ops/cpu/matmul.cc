@@ -263,7 +263,10 @@ class Worker {
         for (int64_t j = 0; j < columns; ++j) sums[j] += work_.bias[column + j];
       std::byte* to = work_.y + ((run.row + i) * work_.y_stride + column) * size_of(work_.y_dtype);
       if (work_.narrow()) {
-        rows.narrow_bf16(sums, to, columns);
+        // The kernels' own rounding where they have one.
+        work_.kernels.element == DType::kBF16
+            ? work_.kernels.convert(reinterpret_cast<const std::byte*>(sums), DType::kF32, columns, to)
+            : rows.narrow_bf16(sums, to, columns);
       } else {
         float* out = reinterpret_cast<float*>(to);
         for (int64_t j = 0; j < columns; ++j) out[j] = work_.add ? out[j] + sums[j] : sums[j];

@@ -39,18 +39,34 @@ void convert(const std::byte* from, DType type, int64_t count, std::byte* to) {
   }
 }
 
-void pack(const MatmulRows& p, int64_t width, std::byte* to) {
-  const int64_t size = size_of(p.type);
-  for (int64_t k = 0; k < p.k; k += 2, to += 4 * width) {
-    const std::byte* even = p.from + k * p.stride;
+/// Sixteen words or fewer: pairs of elements of two rows.
+inline Codes words_of(const std::byte* even, const std::byte* odd, DType type, Mask mask, Mask odd_mask) {
+  return _mm512_or_si512(_mm512_cvtepu16_epi32(halves(even, type, mask)),
+                         _mm512_slli_epi32(_mm512_cvtepu16_epi32(halves(odd, type, odd_mask)), 16));
+}
+
+/// Rows of fewer words than lanes are written whole, what follows them is written after them.
+template <DType kType>
+void pack_rows(const MatmulRows& p, int64_t width, std::byte* to) {
+  constexpr int64_t kSize = kType == DType::kBF16 ? 2 : 4;
+  const std::byte* even = p.from;
+  const bool overlaps = p.count < 16 && p.count == width;
+  const int64_t whole = overlaps ? p.k - 2 * ((16 + width - 1) / width) : 0;
+  const Mask few = lanes_from(0, p.count);
+  int64_t k = 0;
+  for (; k < whole; k += 2, even += 2 * p.stride, to += 4 * width)
+    _mm512_storeu_si512(to, words_of(even, even + p.stride, kType, few, few));
+  for (; k < p.k; k += 2, even += 2 * p.stride, to += 4 * width)
     for (int64_t i = 0; i < p.count; i += 16) {
       const Mask mask = lanes_from(i, p.count);
       const Mask odd_mask = k + 1 < p.k ? mask : Mask{0};
-      const Codes low = _mm512_cvtepu16_epi32(halves(even + i * size, p.type, mask));
-      const Codes high = _mm512_cvtepu16_epi32(halves(even + p.stride + i * size, p.type, odd_mask));
-      _mm512_mask_storeu_epi32(to + 4 * i, mask, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+      const std::byte* at = even + i * kSize;
+      _mm512_mask_storeu_epi32(to + 4 * i, mask, words_of(at, at + p.stride, kType, mask, odd_mask));
     }
-  }
+}
+
+void pack(const MatmulRows& p, int64_t width, std::byte* to) {
+  p.type == DType::kBF16 ? pack_rows<DType::kBF16>(p, width, to) : pack_rows<DType::kF32>(p, width, to);
 }
 
 }  // namespace

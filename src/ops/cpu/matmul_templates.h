@@ -108,22 +108,43 @@ void matmul_panel(const MatmulPanel& p) {
   p.packed ? matmul_rows<Word, true>(p) : matmul_rows<Word, false>(p);
 }
 
-// Of f32, a word is an element. (Only one of a file's kernels uses these.)
-[[maybe_unused]] inline void convert_to_f32(const std::byte* from, DType type, int64_t count, std::byte* to) {
-  const int64_t size = size_of(type);
-  auto* out = reinterpret_cast<float*>(to);
-  const auto values = [&](int64_t i, int64_t lanes) {
-    return type == DType::kBF16 ? load_first_bf16(from + i * size, lanes)
-                                : load_first(reinterpret_cast<const float*>(from + i * size), lanes);
-  };
-  int64_t i = 0;
-  for (; i + 16 <= count; i += 16) store(out + i, values(i, 16));
-  if (i < count) store_first(out + i, values(i, count - i), count - i);
+// Of f32, a word is an element. (Only some of a file's kernels use these.)
+inline Lanes lanes_of(const float* from, int64_t count) {
+  return count < 16 ? load_first(from, count) : load(from);
+}
+inline Lanes lanes_of(const BF16* from, int64_t count) {
+  return count < 16 ? load_first_bf16(from, count) : load_bf16(from);
 }
 
-[[maybe_unused]] inline void pack_f32(const MatmulRows& p, int64_t width, std::byte* to) {
-  for (int64_t k = 0; k < p.k; ++k)
-    convert_to_f32(p.from + k * p.stride, p.type, p.count, to + k * width * int64_t{sizeof(float)});
+template <typename From>
+void convert_row(const From* from, int64_t count, float* to) {
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) store(to + i, lanes_of(from + i, 16));
+  if (i < count) store_first(to + i, lanes_of(from + i, count - i), count - i);
+}
+
+/// Rows of fewer words than lanes are written whole, what follows them is written after them.
+template <typename From>
+void pack_rows(const MatmulRows& p, int64_t width, float* to) {
+  const std::byte* from = p.from;
+  const bool overlaps = p.count < 16 && p.count == width;
+  const int64_t whole = overlaps ? p.k - (16 + width - 1) / width : 0;
+  int64_t k = 0;
+  for (; k < whole; ++k, from += p.stride, to += width)
+    store(to, lanes_of(reinterpret_cast<const From*>(from), p.count));
+  for (; k < p.k; ++k, from += p.stride, to += width)
+    convert_row(reinterpret_cast<const From*>(from), p.count, to);
+}
+
+[[maybe_unused]] void convert_to_f32(const std::byte* from, DType type, int64_t count, std::byte* to) {
+  auto* out = reinterpret_cast<float*>(to);
+  type == DType::kBF16 ? convert_row(reinterpret_cast<const BF16*>(from), count, out)
+                       : convert_row(reinterpret_cast<const float*>(from), count, out);
+}
+
+[[maybe_unused]] void pack_f32(const MatmulRows& p, int64_t width, std::byte* to) {
+  auto* out = reinterpret_cast<float*>(to);
+  p.type == DType::kBF16 ? pack_rows<BF16>(p, width, out) : pack_rows<float>(p, width, out);
 }
 
 }  // namespace
