@@ -22,8 +22,8 @@ constexpr size_t kSmallestBlock = 256;
 constexpr size_t kMappedFrom = size_t{1} << 20;
 constexpr size_t kPage = 4096;
 constexpr size_t kHugePage = size_t{2} << 20;
-// What a device keeps for reuse. Beyond this, only as much as was in use at once before: a step of training
-// finds the last one's blocks again, and the process never holds more than its own high-water mark and this.
+// What a device keeps for reuse beyond what was in use at once before: a step of training finds the last
+// one's blocks again, and the process never holds more than its own high-water mark and this.
 constexpr int64_t kAlwaysCached = int64_t{256} << 20;
 
 size_t rounded_size(size_t bytes) {
@@ -101,7 +101,7 @@ class DeviceMemory {
 
  private:
   /// Bytes that may be cached beside those that are; negative when too many are.
-  int64_t room() const { return std::max(kAlwaysCached, most_used_ - total_.now) - cached_; }
+  int64_t room() const { return kAlwaysCached + most_used_ - total_.now - cached_; }
 
   /// Gives the longest unused blocks back until the rest fits.
   void make_room() noexcept {
