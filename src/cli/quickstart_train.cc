@@ -31,7 +31,7 @@ using Clock = std::chrono::steady_clock;
 struct Request {
   std::vector<std::string> data;  // empty: tinyworld
   std::string out = "first-model";
-  std::string shape = "hidden=192,layers=4,heads=6,tied=true,context=512";
+  std::string shape = "hidden=128,layers=4,heads=4,tied=true,context=512";
   int64_t vocabulary = 2000;
   int64_t steps = 1800;
   int64_t seed = 1;
@@ -107,9 +107,9 @@ Json recipe_of(const Request& request) {
   } else {
     data.set("validation", 0.05);
   }
-  train.set("steps", request.steps).set("optimizer", "adamw").set("learning_rate", 4e-3);
+  train.set("steps", request.steps).set("optimizer", "muon").set("learning_rate", 6e-3);
   train.set("schedule", "linear").set("final_rate", 0.0);
-  train.set("warmup", std::min<int64_t>(100, request.steps / 10)).set("seed", request.seed);
+  train.set("warmup", std::min<int64_t>(50, request.steps / 10)).set("seed", request.seed);
   train.set("eval_every", std::max<int64_t>(1, request.steps / 12)).set("eval_batches", 16);
   train.set("metrics", request.out + "/metrics.jsonl");
   Json recipe;
