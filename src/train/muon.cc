@@ -8,7 +8,7 @@
 #include <cmath>
 
 #include "ops/binary.h"
-#include "ops/linear.h"
+#include "ops/matmul.h"
 #include "ops/optimizer_steps.h"
 #include "ops/sum_of_squares.h"
 #include "ops/unary.h"
@@ -23,22 +23,17 @@ constexpr double kSizeOfAdamW = 0.2;
 // Muon's momentum is not the first moment of AdamW: what the paper uses.
 constexpr double kMomentum = 0.95;
 
-/// a b^T.
-Tensor product(const Tensor& a, const Tensor& b) {
-  return ops::linear(a, ops::Weight(b));
-}
-
 /// m [rows, columns] with its singular values near 1.
 Tensor orthogonalised(const Tensor& m) {
   const bool tall = m.dim(0) > m.dim(1);
-  Tensor x = tall ? m.transpose(0, 1).contiguous() : m;
-  x = ops::scale(x, static_cast<float>(1 / (std::sqrt(ops::sum_of_squares(x)) + 1e-7)));
+  Tensor x = ops::scale(tall ? m.transpose(0, 1).contiguous() : m,
+                        static_cast<float>(1 / (std::sqrt(ops::sum_of_squares(m)) + 1e-7)));
   for (int i = 0; i < kIterations; ++i) {
-    const Tensor a = product(x, x);
-    Tensor polynomial = ops::scale(a, static_cast<float>(kB));
-    ops::add_in_place(polynomial, ops::scale(product(a, a), static_cast<float>(kC)));
-    Tensor next = product(polynomial, x.transpose(0, 1).contiguous());
-    ops::add_in_place(next, ops::scale(x, static_cast<float>(kA)));
+    const Tensor a = ops::matmul(x, x.transpose(0, 1));
+    const Tensor polynomial = ops::scale(a, static_cast<float>(kB));
+    ops::matmul_add_in_place(polynomial, ops::scale(a, static_cast<float>(kC)), a);
+    const Tensor next = ops::scale(x, static_cast<float>(kA));
+    ops::matmul_add_in_place(next, polynomial, x);
     x = next;
   }
   return tall ? x.transpose(0, 1).contiguous() : x;

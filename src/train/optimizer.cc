@@ -1,9 +1,11 @@
 #include "train/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "base/error.h"
+#include "base/thread_pool.h"
 #include "nn/tree.h"
 #include "ops/sum_of_squares.h"
 #include "train/optimizers.h"
@@ -15,6 +17,10 @@ struct KnownOptimizer {
   std::string_view name;
   std::unique_ptr<Optimizer> (*make)(std::vector<TrainedParameter>, const OptimizerOptions&);
 };
+
+// Elements. A product of two matrices of this size takes a thread some milliseconds, a step over their
+// elements some hundred microseconds: what Muon and AdamW do to one is work enough.
+constexpr int64_t kSmallParameter = int64_t{1} << 19;
 
 constexpr KnownOptimizer kKnown[] = {
     {"adamw", make_adamw},         {"sgd", make_sgd}, {"lion", make_lion}, {"muon", make_muon},
@@ -36,11 +42,24 @@ std::vector<TrainedParameter> trained_parameters(const nn::Module& tree) {
 
 void Optimizer::step(double learning_rate, double gradient_scale) {
   ++steps_done_;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    nn::Parameter& parameter = *parameters_[i].parameter;
-    if (parameter.gradient().defined())
-      update(i, parameter.tensor().detach(), parameter.gradient(), learning_rate, gradient_scale);
-  }
+  int64_t largest = 0;
+  for (const TrainedParameter& trained : parameters_)
+    largest = std::max(largest, trained.parameter->shape().element_count());
+  const auto update_some = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      nn::Parameter& parameter = *parameters_[static_cast<size_t>(i)].parameter;
+      if (parameter.gradient().defined())
+        update(static_cast<size_t>(i), parameter.tensor().detach(), parameter.gradient(), learning_rate,
+               gradient_scale);
+    }
+  };
+  const auto count = static_cast<int64_t>(parameters_.size());
+  // Where every parameter is small, threads take whole ones, since its kernels would leave each too little to
+  // do; the bits are the same. Otherwise kernels share out each parameter.
+  if (largest <= kSmallParameter)
+    parallel_for(count, 1, update_some);
+  else
+    update_some(0, count);
 }
 
 std::unique_ptr<Optimizer> make_optimizer(std::string_view name, std::vector<TrainedParameter> parameters,

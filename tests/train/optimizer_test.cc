@@ -6,6 +6,7 @@
 #include "autograd/leaf.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "base/thread_pool.h"
 #include "nn/decoder.h"
 #include "nn/tree.h"
 #include "ops/linear.h"
@@ -119,6 +120,30 @@ TEST(Optimizer, MuonMovesAMatrixAlongEveryDirectionAlike) {
       EXPECT_LT(value, 1.3);
     }
   }
+}
+
+TEST(Optimizer, ThreadsDoNotChangeABit) {
+  const int threads = thread_count();
+  for (const std::string& name : optimizer_names()) {
+    std::vector<std::vector<float>> results;
+    for (const int count : {1, 4}) {
+      set_thread_count(count);
+      Layer first(40, 24), second(24, 72);
+      std::vector<TrainedParameter> trained = first.trained();
+      for (const TrainedParameter& each : second.trained()) trained.push_back(each);
+      const auto optimizer = make_optimizer(name, trained, {});
+      for (int step = 0; step < 3; ++step) {
+        first.give_gradients(40 + 2 * static_cast<uint64_t>(step));
+        second.give_gradients(50 + 2 * static_cast<uint64_t>(step));
+        optimizer->step(0.01, 1);
+      }
+      results.emplace_back();
+      for (const TrainedParameter& each : trained)
+        for (const float value : each.parameter->tensor().to_vector<float>()) results.back().push_back(value);
+    }
+    EXPECT_EQ(results[0], results[1]) << name;
+  }
+  set_thread_count(threads);
 }
 
 TEST(Optimizer, AParameterWithoutAGradientIsLeftAlone) {
