@@ -1,5 +1,6 @@
 #include "base/human.h"
 
+#include <ctime>
 #include <gtest/gtest.h>
 #include <vector>
 
@@ -7,6 +8,17 @@
 
 namespace martlet {
 namespace {
+
+TEST(Human, MomentsAreThoseOfThisPlace) {
+  std::tm parts{};
+  parts.tm_year = 2026 - 1900;
+  parts.tm_mon = 10;
+  parts.tm_mday = 6;
+  parts.tm_hour = 4;
+  parts.tm_min = 5;
+  parts.tm_isdst = -1;
+  EXPECT_EQ(format_moment(static_cast<double>(std::mktime(&parts)) + 59), "2026-11-06 04:05");
+}
 
 TEST(Human, SizesArePowersOf1024) {
   EXPECT_EQ(parse_size("4096"), 4096u);

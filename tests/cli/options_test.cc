@@ -58,6 +58,24 @@ TEST(Options, ReadsEveryKindAsPeopleWriteIt) {
   EXPECT_FALSE(d.options.given("out"));
 }
 
+TEST(Options, TellEveryValueAsItStands) {
+  Declared d;
+  ASSERT_TRUE(
+      d.parse({"tiny", "--steps", "4k", "--memory=1k", "--temperature", "0.5", "--json", "-p", "one"}));
+  const Json values = d.options.values();
+  EXPECT_EQ(values.at("steps").integer(), 4000);
+  EXPECT_EQ(values.at("memory").integer(), 1024);
+  EXPECT_EQ(values.at("temperature").real(), 0.5);
+  EXPECT_EQ(values.at("schedule").string(), "cosine");
+  EXPECT_TRUE(values.at("json").boolean());
+  EXPECT_EQ(values.at("prompt").dump(), "[\"one\"]");
+  EXPECT_EQ(values.at("out").string(), "");
+  // What was told can be given again.
+  Declared again;
+  again.options.fill_from(values, "the log");
+  EXPECT_TRUE(again.options.values() == values);
+}
+
 TEST(Options, AValueMayBeginWithADashOrBeEmpty) {
   Declared d;
   ASSERT_TRUE(d.parse({"tiny", "-p", "- a list", "-p", "", "-p", "--steps", "-p", "[1, 2]", "-p", "a,b"}));
