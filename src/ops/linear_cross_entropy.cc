@@ -26,10 +26,14 @@ namespace {
 constexpr int64_t kChunkBytes = 16 << 20;
 constexpr int64_t kLeastRows = 512;
 
-/// A row of logits: its loss, and, where `gradient` says so, exp(logit - log_sum) minus 1 at the target,
-/// times `factor`, in its place. One pass each for the maximum, the exponentials and the factor, in the L2
-/// cache.
-double loss_of_row(float* row, int64_t classes, int64_t target, bool gradient, double factor) {
+// Rows of the logits' gradient that lie a multiple of this apart would share a few sets of the L1 cache.
+constexpr int64_t kConflict = 1024;
+constexpr int64_t kPadding = 64;  // bytes
+
+/// The loss of a row of logits. Where `gradient` is not null, it gets exp(logit - log_sum) minus 1 at the
+/// target, times `factor`; it may be the row. A pass each for the maximum, the exponentials and the factor,
+/// in the L2 cache.
+double loss_of_row(const float* row, int64_t classes, int64_t target, float* gradient, double factor) {
   const cpu::RowKernels& kernels = cpu::row_kernels();
   const float chosen = row[target];
   float most = -INFINITY;
@@ -40,11 +44,11 @@ double loss_of_row(float* row, int64_t classes, int64_t target, bool gradient, d
   alignas(64) float buffer[cpu::kSumBlock];
   double sum = 0;
   for (int64_t begin = 0; begin < classes; begin += cpu::kSumBlock)
-    sum += kernels.exponentials(row + begin, most, gradient ? row + begin : buffer,
+    sum += kernels.exponentials(row + begin, most, gradient == nullptr ? buffer : gradient + begin,
                                 std::min(cpu::kSumBlock, classes - begin));
-  if (gradient) {
-    kernels.unary({Unary::kScale, static_cast<float>(factor / sum)}, row, row, classes);
-    row[target] -= static_cast<float>(factor);
+  if (gradient != nullptr) {
+    kernels.unary({Unary::kScale, static_cast<float>(factor / sum)}, gradient, gradient, classes);
+    gradient[target] -= static_cast<float>(factor);
   }
   return std::log(sum) + (static_cast<double>(most) - static_cast<double>(chosen));
 }
@@ -82,8 +86,7 @@ class Head {
     const bool gradient = x_learns || weight_learns;
     Tensor logits = options_.mixed ? mixed_matmul(x, w.transpose(0, 1), DType::kF32) : linear(x, Weight(w));
     if (logits.dtype() != DType::kF32) logits = cast(logits, DType::kF32);
-    const Tensor dlogits = rows_done(logits, begin, gradient);
-    logits = {};
+    const Tensor dlogits = rows_done(std::move(logits), begin, gradient);
     if (x_learns)
       dx.slice(0, begin, end)
           .copy_elements(options_.mixed ? mixed_matmul(dlogits, w, x.dtype())
@@ -97,30 +100,43 @@ class Head {
       dweight = matmul(turned, x, DType::kF32);
   }
 
-  /// The rows' losses; with `gradient` also the logits' gradient, as the products after it take it.
-  Tensor rows_done(const Tensor& logits, int64_t first, bool gradient) {
+  /// A place for the gradient of logits, in the dtype that the products after it take.
+  Tensor place_for(const Shape& logits) const {
+    const int64_t size = options_.mixed ? size_of(DType::kBF16) : size_of(DType::kF32);
+    const int64_t padding = logits[1] * size % kConflict == 0 ? kPadding / size : 0;
+    return Tensor::empty({logits[0], logits[1] + padding}, options_.mixed ? DType::kBF16 : DType::kF32)
+        .slice(1, 0, logits[1]);
+  }
+
+  /// The rows' losses; with `gradient` also the logits' gradient.
+  Tensor rows_done(Tensor logits, int64_t first, bool gradient) {
     const int64_t classes = logits.dim(1);
-    Tensor values = logits;
-    Tensor narrow = gradient && options_.mixed ? Tensor::empty(logits.shape(), DType::kBF16) : Tensor();
-    float* from = values.mutable_data<float>();
-    std::byte* to = narrow.defined() ? narrow.mutable_host_bytes() : nullptr;
-    const cpu::RowKernels& kernels = cpu::row_kernels();
-    const double factor = static_cast<double>(options_.logit_scale) / static_cast<double>(counted_);
+    Tensor dlogits = gradient ? place_for(logits.shape()) : Tensor();
+    float* from = logits.mutable_data<float>();
+    std::byte* to = gradient ? dlogits.mutable_host_bytes() : nullptr;
+    const int64_t row_bytes = gradient ? dlogits.strides()[0] * size_of(dlogits.dtype()) : 0;
     parallel_for(logits.dim(0), cpu::row_grain(classes), [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        float* at = from + row * classes;
-        const int64_t target = targets_[static_cast<size_t>(first + row)];
-        if (target == kIgnoredClass) {
-          std::fill_n(at, gradient ? classes : 0, 0.0f);
-        } else {
-          if (options_.logit_scale != 1)
-            kernels.unary({Unary::kScale, options_.logit_scale}, at, at, classes);
-          losses_[static_cast<size_t>(first + row)] = loss_of_row(at, classes, target, gradient, factor);
-        }
-        if (to != nullptr) kernels.narrow_bf16(at, to + row * classes * size_of(DType::kBF16), classes);
-      }
+      for (int64_t row = begin; row < end; ++row)
+        run_row(from + row * classes, classes, first + row, gradient ? to + row * row_bytes : nullptr);
     });
-    return narrow.defined() ? narrow : values;
+    return dlogits;
+  }
+
+  /// `to`: where the row's gradient goes, or null.
+  void run_row(float* logits, int64_t classes, int64_t row, std::byte* to) {
+    const cpu::RowKernels& kernels = cpu::row_kernels();
+    const int64_t target = targets_[static_cast<size_t>(row)];
+    float* gradient = to == nullptr || options_.mixed ? logits : reinterpret_cast<float*>(to);
+    if (target == kIgnoredClass) {
+      if (to != nullptr) std::fill_n(gradient, classes, 0.0f);
+    } else {
+      if (options_.logit_scale != 1)
+        kernels.unary({Unary::kScale, options_.logit_scale}, logits, logits, classes);
+      const double factor = static_cast<double>(options_.logit_scale) / static_cast<double>(counted_);
+      losses_[static_cast<size_t>(row)] =
+          loss_of_row(logits, classes, target, to == nullptr ? nullptr : gradient, factor);
+    }
+    if (to != nullptr && options_.mixed) kernels.narrow_bf16(logits, to, classes);
   }
 
   const Tensor x_;
