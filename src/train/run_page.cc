@@ -107,6 +107,10 @@ Table results_table(std::span<const LoggedRun> runs) {
       row_of("tokens/s", runs, speed_text),
       row_of("parameters", runs,
              [](const LoggedRun& run) { return format_integer(run.description.parameters); })};
+  // What no run has is left out.
+  std::erase_if(table.rows, [](const Row& row) {
+    return std::all_of(row.begin() + 1, row.end(), [](const std::string& cell) { return cell.empty(); });
+  });
   return table;
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <gmock/gmock.h>
 
@@ -70,6 +71,17 @@ TEST(DifferencesTable, HasTheKeysThatDifferAndNoOthers) {
   EXPECT_THAT(table.columns, testing::ElementsAre("", "Run 1: run-1", "Run 2: run-2"));
   runs[1] = runs[0];
   EXPECT_TRUE(differences_table(runs).rows.empty());
+}
+
+TEST(ResultsTable, LeavesOutWhatNoRunHas) {
+  const auto has = [](const chart::Table& table, const std::string& name) {
+    return std::any_of(table.rows.begin(), table.rows.end(), [&](const auto& row) { return row[0] == name; });
+  };
+  std::vector<LoggedRun> runs{run_of(1, 0.001), run_of(2, 0.002)};
+  EXPECT_FALSE(has(results_table(runs), "held-out loss"));
+  EXPECT_TRUE(has(results_table(runs), "parameters"));
+  runs[1].eval_loss = 2;
+  EXPECT_TRUE(has(results_table(runs), "held-out loss"));
 }
 
 TEST(RecipeTable, WritesListsAsWords) {
