@@ -11,7 +11,7 @@
 #include "cli/chat_format.h"
 #include "cli/chat_loop.h"
 #include "cli/first_tokenizer.h"
-#include "cli/learning_curve.h"
+#include "cli/lines.h"
 #include "cli/options.h"
 #include "cli/score_table.h"
 #include "cli/terminal.h"
@@ -23,6 +23,7 @@
 #include "nn/tree.h"
 #include "ops/cpu_features.h"
 #include "plan/catalogue.h"
+#include "train/run_curves.h"
 
 namespace martlet::cli {
 namespace {
@@ -230,30 +231,29 @@ std::vector<data::tinyworld::Question> held_out_questions(const Request& request
   return data::Tinyworld(world_options(request, data::tinyworld::Split::kTest)).questions(request.questions);
 }
 
-/// The score, which it tells.
-eval::TinyworldScore tell_score(const infer::LanguageModel& model,
-                                const std::vector<data::tinyworld::Question>& questions) {
+void tell_score(const Request& request, const infer::LanguageModel& model,
+                const std::vector<data::tinyworld::Question>& questions) {
   heading("4. What it knows");
   const auto answers = eval::ask(model, chat_format_of(model), questions, {}, *make_progress());
   const eval::TinyworldScore score = eval::score_of(questions, answers);
   fmt::print(
       "{} questions of all nine skills, which its training asked in no wording and in no language:\n{}",
       questions.size(), score_table(score));
-  return score;
+  write_file(request.out + "/score.json", score_row(score).dump(2) + "\n");
 }
 
-chart::Table table_of(const eval::TinyworldScore& score) {
-  chart::Table table{score_line(score.all), {"", "right", "of", "share"}, {}};
-  for (const auto* group : {&score.skills, &score.languages})
-    for (const eval::Score& each : *group)
-      table.rows.push_back({each.name, std::to_string(each.right), std::to_string(each.total),
-                            fmt::format("{:.1f} %", 100 * each.share())});
-  return table;
-}
-
-void tell_curve(const Request& request, const std::string& summary, std::vector<chart::Table> tables) {
-  const chart::Chart curve = learning_curve(request.out + "/metrics.jsonl", "How " + request.out + " learnt");
-  write_learning_curve(curve, summary, std::move(tables), request.out);
+/// The curve as text; training has drawn it as a picture and a page.
+void tell_curve(const Request& request) {
+  train::RunCurve run{request.out, {}};
+  const std::string file = request.out + "/metrics.jsonl";
+  for_each_json_line(read_file(file), file, [&](const Json& line, const std::string&) {
+    train::StepRow row;
+    row.step = line.at("step").integer();
+    row.loss = line.at("loss").real();
+    if (const Json* loss = line.find("eval_loss")) row.eval_loss = loss->real();
+    run.rows.push_back(row);
+  });
+  const chart::Chart curve = train::loss_chart("How " + request.out + " learnt", std::span(&run, 1), {});
   fmt::print("\n{}", chart::terminal(curve, {.columns = std::min(terminal_width(), 100),
                                              .rows = 14,
                                              .colours = wants_colours()}));
@@ -380,14 +380,13 @@ int run_quickstart_train(std::span<const std::string> arguments) {
       fmt::format("{} parameters, a vocabulary of {}, {} steps", format_integer(size.parameters),
                   format_integer(model.tree().shape().vocabulary_size), format_integer(request.steps));
   std::vector<data::tinyworld::Question> questions;
-  std::vector<chart::Table> tables;
   if (request.is_tinyworld()) {
     questions = held_out_questions(request);
-    tables.push_back(table_of(tell_score(model, questions)));
+    tell_score(request, model, questions);
   } else {
     continue_text(model, request);
   }
-  tell_curve(request, summary, std::move(tables));
+  tell_curve(request);
   fmt::print("\n{}; {} from the first word to here.\n", summary,
              format_duration(std::chrono::duration<double>(Clock::now() - start).count()));
   tell_next(request);

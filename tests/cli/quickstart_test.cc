@@ -33,6 +33,10 @@ std::vector<Json> metrics_of(const std::string& folder) {
 
 class QuickstartTrain : public ::testing::Test {
  protected:
+  // What is trained here belongs in no person's log of runs.
+  QuickstartTrain() { setenv("MARTLET_RUNS", (scratch_.path() + "/runs.db").c_str(), 1); }
+  ~QuickstartTrain() override { unsetenv("MARTLET_RUNS"); }
+
   Outcome train(const std::string& words) { return run(scratch_, "quickstart train " + words + kMiniature); }
   std::string folder(const std::string& name) const { return scratch_.path() + "/" + name; }
 
@@ -63,11 +67,9 @@ TEST_F(QuickstartTrain, LeavesAModelThatEveryVerbReads) {
   EXPECT_THAT(outcome.out, HasSubstr(score.out));
   EXPECT_EQ(run(scratch_, "inspect " + out).code, 0);
   EXPECT_EQ(run(scratch_, "run " + out + " -p Anna -n 3").code, 0);
-  // The curve, as a picture and on a page with the score.
-  EXPECT_THAT(read_file(out + "/curve.svg"), HasSubstr("held-out data"));
-  const std::string page = read_file(out + "/curve.html");
-  EXPECT_THAT(page, HasSubstr("<svg"));
-  EXPECT_THAT(page, HasSubstr(score.out.substr(0, score.out.find(':'))));
+  EXPECT_EQ(Json::parse_file(out + "/score.json").at("total").integer(), 12);
+  EXPECT_THAT(read_file(out + "/curve.svg"), HasSubstr("<svg"));
+  EXPECT_THAT(read_file(out + "/curve.html"), HasSubstr("<svg"));
   // The recipe is one that `train` takes.
   const Outcome again = run(scratch_, "train " + out + "/recipe.toml --steps 2 --metrics " + folder("m") +
                                           " --out " + folder("again"));
