@@ -9,6 +9,7 @@ import hashlib
 import json
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -52,23 +53,29 @@ def main():
         took = time.monotonic() - start
         print(f"unbroken: {steps} steps in {took:.1f} s", flush=True)
         again = [*words("killed", steps), "--resume", "--checkpoint-every", str(options.every)]
-        killed = 0
+        killed = runs = 0
         while killed < options.kills:
-            child = subprocess.Popen(again, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            try:
-                # Short lives and long ones: some die while they read, some while they write a checkpoint.
-                child.wait(draws.uniform(0.05, 2 * took / options.kills))
-                break
-            except subprocess.TimeoutExpired:
-                child.send_signal(signal.SIGKILL)
-                child.wait()
-                killed += 1
-                rows = folder / "killed.jsonl"
-                print(f"kill {killed}: after step {rows.read_bytes().count(10) if rows.exists() else 0}", flush=True)
-        subprocess.run(again, check=True, capture_output=True)
-        if weights("killed") != weights("whole") or losses("killed") != losses("whole"):
-            raise SystemExit("the weights or losses differ from the unbroken run's")
-        print(f"{killed} kills; weights and {steps} losses are those of the unbroken run, to the bit")
+            runs += 1
+            for left in (folder / "killed", folder / "killed.jsonl"):
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+            ended = False
+            while not ended:
+                child = subprocess.Popen(again, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                try:
+                    # Short lives and long ones: some end while they read, some while they write a checkpoint.
+                    child.wait(draws.uniform(0.05, 3 * took / options.kills) if killed < options.kills else None)
+                    if child.returncode != 0:
+                        raise SystemExit(f"a run that went on ended with {child.returncode}")
+                    ended = True
+                except subprocess.TimeoutExpired:
+                    child.send_signal(signal.SIGKILL)
+                    child.wait()
+                    killed += 1
+                    rows = folder / "killed.jsonl"
+                    print(f"kill {killed}: after step {rows.read_bytes().count(10) if rows.exists() else 0}", flush=True)
+            if weights("killed") != weights("whole") or losses("killed") != losses("whole"):
+                raise SystemExit("the weights or losses differ from the unbroken run's")
+        print(f"{killed} kills in {runs} runs; weights and {steps} losses are those of the unbroken run, to the bit")
 
 
 main()

@@ -13,17 +13,32 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/uncached_writes.h"
 
 namespace martlet {
 namespace {
 
 // Small writes are gathered to this many bytes, so that a writer of many small pieces makes few system calls.
 constexpr size_t kBufferBytes = size_t{1} << 16;
+// Uncached writes are sent off and forgotten in parts of this size.
+constexpr size_t kUncachedPart = size_t{16} << 20;
 // What is no regular file (a pipe, a terminal) has no size to check first, and may never end.
 constexpr size_t kMaximumStreamBytes = size_t{1} << 32;
 
 std::string reason(int error) {
   return std::generic_category().message(error);
+}
+
+/// Begins to send the part that ends at `end` to the disk; waits for the one before, and forgets it. A file
+/// system that cannot keeps its pages.
+void forget_behind(int descriptor, off_t end) {
+  const auto part = static_cast<off_t>(kUncachedPart);
+  ::sync_file_range(descriptor, end - part, part, SYNC_FILE_RANGE_WRITE);
+  if (end < 2 * part) return;
+  const off_t before = end - 2 * part;
+  ::sync_file_range(descriptor, before, part,
+                    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+  ::posix_fadvise(descriptor, before, part, POSIX_FADV_DONTNEED);
 }
 
 /// A descriptor that closes itself.
@@ -216,11 +231,19 @@ void AtomicFile::flush() {
 
 void AtomicFile::write_through(std::span<const std::byte> bytes) {
   if (descriptor_ < 0) failed("{}: written to after it was committed", path_);
+  const bool uncached = UncachedWrites::wanted() && !in_place_;
+  // Where the file ends, for the parts that are forgotten behind it.
+  off_t end = uncached ? ::lseek(descriptor_, 0, SEEK_CUR) : 0;
   while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    const size_t room = kUncachedPart - static_cast<size_t>(end) % kUncachedPart;
+    const ssize_t written =
+        ::write(descriptor_, bytes.data(), uncached ? std::min(bytes.size(), room) : bytes.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) fail_to_write(path_, errno);
     bytes = bytes.subspan(static_cast<size_t>(written));
+    if (!uncached) continue;
+    end += written;
+    if (static_cast<size_t>(end) % kUncachedPart == 0) forget_behind(descriptor_, end);
   }
 }
 

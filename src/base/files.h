@@ -51,9 +51,9 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  /// Takes room for so many bytes at once, before they are written: a full disk is seen before any work, and
-  /// the system spends far less time on the pages of a large file. What is not written after all is given
-  /// back by `commit`. File systems that cannot are let be.
+  /// Takes room for so many bytes at once, before they are written, so that a full disk is seen before any
+  /// work and the file lies in few pieces. What is not written after all is given back by `commit`. File
+  /// systems that cannot are let be.
   void reserve(uint64_t bytes);
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);

@@ -1,12 +1,14 @@
 #include "train/checkpoint.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 
 #include "base/atomic_folder.h"
 #include "base/error.h"
 #include "base/fields.h"
 #include "base/files.h"
+#include "base/uncached_writes.h"
 #include "data/token_set.h"
 #include "formats/safetensors.h"
 
@@ -20,28 +22,40 @@ constexpr std::string_view kModelFile = "model.safetensors";
 constexpr std::string_view kOptimizerFile = "optimizer.safetensors";
 constexpr std::string_view kStateFile = "state.json";
 constexpr std::string_view kEmaFile = "ema.safetensors";
-constexpr int64_t kVersion = 2;
+constexpr int64_t kVersion = 3;
 
 std::string folder_of(const std::string& run) {
   return run + "/checkpoints";
 }
 
+/// Size and hash of the part that names and places the tensors.
 Json file_record(const std::string& path) {
   const MappedFile file(path);
+  const std::span<const std::byte> bytes = file.bytes();
+  uint64_t length = 0;
+  if (bytes.size() >= sizeof length) std::memcpy(&length, bytes.data(), sizeof length);
+  const uint64_t most = bytes.size() - std::min(bytes.size(), sizeof length);
   Json record;
-  record.set("bytes", static_cast<int64_t>(file.bytes().size()));
-  return record.set("hash", data::text_of(data::hash128(file.bytes())));
+  record.set("bytes", static_cast<int64_t>(bytes.size()));
+  return record.set("header",
+                    data::text_of(data::hash128(bytes.first(bytes.size() - most + std::min(length, most)))));
+}
+
+/// Of all elements, tensor after tensor.
+std::string elements_hash(std::span<const Tensor> tensors) {
+  std::string hashes;
+  for (const Tensor& tensor : tensors) {
+    const Tensor here = tensor.to(Device::kCpu).contiguous();
+    hashes +=
+        data::text_of(data::hash128(std::span(here.host_bytes(), static_cast<size_t>(here.byte_count()))));
+  }
+  return data::text_of(data::hash128(hashes));
 }
 
 void write_tensors(const std::string& path, const NamedTensors& named) {
   std::vector<formats::OutgoingTensor> outgoing;
   for (const auto& [name, tensor] : named) outgoing.emplace_back(name, tensor);
   formats::write_safetensors(path, outgoing);
-}
-
-void check_file(const std::string& path, const Json& state, std::string_view record) {
-  if (!(file_record(path) == state.at(record)))
-    bad_input("{}: damaged: its size or hash is not what {} says", path, kStateFile);
 }
 
 /// The steps of a checkpoint's folder name; nothing for other names.
@@ -95,6 +109,20 @@ formats::TensorSource matching_source(const std::string& path, const NamedTensor
   return source;
 }
 
+/// A file of a checkpoint that is what `state` says of it and holds what `named` does.
+formats::TensorSource checked_source(const std::string& path, const Json& record, const NamedTensors& named) {
+  const auto damaged = [&](bool holds) {
+    if (!holds) bad_input("{}: damaged: its size or hash is not what {} says", path, kStateFile);
+  };
+  const Json found = file_record(path);
+  damaged(found.at("bytes") == record.at("bytes") && found.at("header") == record.at("header"));
+  formats::TensorSource source = matching_source(path, named);
+  std::vector<Tensor> tensors;
+  for (const auto& [name, tensor] : named) tensors.push_back(source.tensor(name));
+  damaged(elements_hash(tensors) == record.at("elements").string());
+  return source;
+}
+
 /// Into the very tensors that the model and the optimiser work with.
 void copy_from(const formats::TensorSource& source, const NamedTensors& named) {
   for (const auto& [name, tensor] : named) {
@@ -127,13 +155,19 @@ void write_checkpoint(const std::string& run, const Snapshot& snapshot) {
   // The same step again, after a rewind: the old one goes first.
   std::error_code ignored;
   fs::remove_all(name, ignored);
+  // Nobody reads it soon, and training has other use for the processor.
+  const UncachedWrites uncached;
   AtomicFolder folder(name);
   Json state = snapshot.state;
   state.set("version", kVersion);
   const auto add = [&](std::string_view file, const char* record, const NamedTensors& named) {
     const std::string path = fmt::format("{}/{}", folder.path(), file);
     write_tensors(path, named);
-    state.set(record, file_record(path));
+    std::vector<Tensor> tensors;
+    for (const auto& [tensor_name, tensor] : named) tensors.push_back(tensor);
+    Json description = file_record(path);
+    description.set("elements", elements_hash(tensors));
+    state.set(record, description);
   };
   add(kModelFile, "model_file", snapshot.parameters);
   add(kOptimizerFile, "optimizer_file", snapshot.optimizer);
@@ -158,8 +192,7 @@ Json read_checkpoint(const std::string& path, nn::Model& model, Trainer& trainer
   std::vector<std::pair<formats::TensorSource, const NamedTensors*>> copies;
   const auto open = [&](std::string_view file, const char* record, const NamedTensors& named) {
     const std::string name = fmt::format("{}/{}", path, file);
-    check_file(name, state, record);
-    copies.emplace_back(matching_source(name, named), &named);
+    copies.emplace_back(checked_source(name, state.at(record), named), &named);
   };
   open(kModelFile, "model_file", now.parameters);
   open(kOptimizerFile, "optimizer_file", now.optimizer);
@@ -177,8 +210,7 @@ void read_weights(const std::string& path, nn::Model& model) {
   const Json state = state_of(path);
   const auto read = [&](std::string_view file, const char* record, const NamedTensors& named) {
     const std::string name = fmt::format("{}/{}", path, file);
-    check_file(name, state, record);
-    copy_from(matching_source(name, named), named);
+    copy_from(checked_source(name, state.at(record), named), named);
   };
   const NamedTensors all = parameters_of(model);
   read(kModelFile, "model_file", all);

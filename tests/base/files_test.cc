@@ -13,6 +13,7 @@
 
 #include "base/expect_error.h"
 #include "base/temporary_folder.h"
+#include "base/uncached_writes.h"
 
 namespace martlet {
 namespace {
@@ -214,6 +215,23 @@ TEST(AtomicFile, RoomReservedInVainIsGivenBack) {
     EXPECT_EQ(status.st_size, static_cast<off_t>(written));
     EXPECT_LE(status.st_blocks * 512, static_cast<off_t>(written) + 65536);
   }
+}
+
+TEST(AtomicFile, UncachedWritesGiveTheSameFile) {
+  const TemporaryFolder folder;
+  std::string content;
+  for (int64_t i = 0; content.size() < (size_t{50} << 20); ++i) content += std::to_string(i * i);
+  const UncachedWrites uncached;
+  AtomicFile file(folder / "f");
+  // Pieces of many sizes: within a part, over its end, over several parts.
+  size_t at = 0;
+  for (const size_t piece : {size_t{7}, size_t{100'000}, size_t{17} << 20, size_t{1}, size_t{20} << 20}) {
+    file.write(std::string_view(content).substr(at, piece));
+    at += piece;
+  }
+  file.write(std::string_view(content).substr(at));
+  file.commit();
+  EXPECT_EQ(read_file(folder / "f"), content);
 }
 
 TEST(AtomicFile, ImpossiblePlacesAreErrors) {
