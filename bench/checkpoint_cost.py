@@ -47,7 +47,7 @@ def main():
         tokens = str(pathlib.Path(folder, "tokens"))
         subprocess.run([options.program, "data", "tokens", "--data", str(data), "--vocabulary", str(options.vocabulary), "-o", tokens], check=True,
                        capture_output=True)
-        words = [options.program, "train", "--model", options.model, "--data", tokens, "--seq", str(options.seq), "--batch", str(options.batch),
+        words = [options.program, "train", "--no-log", "--model", options.model, "--data", tokens, "--seq", str(options.seq), "--batch", str(options.batch),
                  "--steps", str(options.steps)]
         costs = []
         for turn in range(options.turns):
