@@ -1,5 +1,6 @@
-// Recipes name neither verbs nor build optimisers: what reads them needs the names alone.
+// What reads a recipe runs no verb, opens no store and builds no optimiser.
 
+#include "cli/store.h"
 #include "cli/verb.h"
 #include "train/optimizer.h"
 
@@ -8,6 +9,9 @@ namespace martlet {
 namespace cli {
 const Verb* find_verb(std::string_view) {
   return nullptr;
+}
+std::string data_folder() {
+  return "none";
 }
 }  // namespace cli
 
