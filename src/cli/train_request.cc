@@ -1,5 +1,7 @@
 #include "cli/train_request.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/files.h"
 
@@ -70,7 +72,9 @@ void TrainRequest::finish(Options& options, bool writes) {
       options.fill_from(table, fmt::format("{} [{}]", recipe, name));
     }
   }
-  if (dtype == "bf16") rewrites.insert(rewrites.begin(), "mixed");
+  const bool is_mixed = std::any_of(rewrites.begin(), rewrites.end(),
+                                    [](const std::string& text) { return text.starts_with("mixed"); });
+  if (dtype == "bf16" && !is_mixed) rewrites.insert(rewrites.begin(), "mixed");
   check();
   if (writes) check_out();
 }
