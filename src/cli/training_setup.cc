@@ -107,6 +107,12 @@ std::vector<data::TokenSet> held_out_sets(const TrainRequest& r, const std::stri
   for (const std::string& word : r.data)
     if (is_tokens(word)) add(word);
   add(folder);
+  if (sets.empty() && r.validation > 0)
+    bad_input(
+        "there are too few documents for --validation {}: none fell to the held-out part; give --eval-data "
+        "F, "
+        "or the text in more documents",
+        r.validation);
   if (sets.empty())
     fail(ErrorCode::kUsage, "there is no held-out data to evaluate; give --validation 0.05 or --eval-data F");
   check_vocabulary(sets, vocabulary);

@@ -55,6 +55,12 @@ TEST_F(TrainVerb, ACorpusWithoutADocumentIsRefused) {
   EXPECT_THAT(refusal_of("empty.jsonl", ""), HasSubstr("document"));
 }
 
+TEST_F(TrainVerb, TooFewDocumentsToHoldAnyOutAreRefused) {
+  const Outcome outcome = train("--steps 2 --validation 0.001 --data " + write("one.txt", "The cat sat.\n"));
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_THAT(outcome.err, HasSubstr("too few documents for --validation 0.001"));
+}
+
 TEST_F(TrainVerb, BinaryNoiseIsRefused) {
   std::string noise;
   const Philox random(4);
