@@ -27,6 +27,9 @@ void TrainRequest::declare(Options& options) {
       .count("--sample-tokens", "N", sample_tokens, "length of a sample", 1, 1 << 16)
       .texts("--rewrite", "'NAME KEY=VALUE ..'", rewrites,
              "change the model first, such as 'recompute' or 'freeze pattern=embed_tokens'")
+      .texts("--skip-rewrite", "NAME", skip,
+             "leave out a rewrite of the model's, or one that the plan would choose")
+      .size("--memory", "SIZE", memory, "most that training may take, such as 6G; without it what there is")
       .count("--seq", "N", batches.seq, "tokens a sequence at most", 1, 1 << 20)
       .count("--batch", "N", batches.batch, "sequences a batch", 1, 1 << 16)
       .count("--accumulate", "N", trainer.accumulate, "batches a step", 1, 1 << 16)

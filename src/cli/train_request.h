@@ -15,7 +15,8 @@ namespace martlet::cli {
 /// What the command line or a recipe says.
 struct TrainRequest {
   std::string recipe, init, shape, tokenizer, dtype = "f32", out;
-  std::vector<std::string> data, eval_data, rewrites;
+  std::vector<std::string> data, eval_data, rewrites, skip;
+  uint64_t memory = 0;    ///< most that the run may take; 0: what there is
   double validation = 0;  ///< share of the data that is held out
   int64_t eval_batches = 32;
   std::string sample_prompt;

@@ -9,6 +9,7 @@
 #include "cli/model_flags.h"
 #include "cli/store.h"
 #include "cli/terminal.h"
+#include "cli/train_planning.h"
 #include "data/source.h"
 #include "data/tokenise.h"
 #include "infer/language_model.h"
@@ -31,7 +32,13 @@ data::DocumentEncoder encoder_of(const std::string& tokenizer, int64_t vocabular
   return data::DocumentEncoder(infer::load_tokenizer(tokenizer), load_chat_format(tokenizer), rules);
 }
 
-models::OpenModel new_model(const TrainRequest& r) {
+/// Memory for a value, which nobody has touched.
+Tensor room_for(const nn::Parameter& parameter) {
+  const OwnerScope owner(Owner::kWeights);
+  return Tensor::empty(parameter.shape(), DType::kF32);
+}
+
+models::OpenModel new_model(const TrainRequest& r, Values values) {
   int64_t vocabulary = 0;
   if (!r.tokenizer.empty()) {
     vocabulary = infer::load_tokenizer(resolve_model(r.tokenizer)).vocabulary_size();
@@ -45,9 +52,14 @@ models::OpenModel new_model(const TrainRequest& r) {
   model.config = train::model_config(r.shape, vocabulary, r.batches.seq);
   model.family = &models::family_named("llama");
   model.tree = model.family->build(Fields(model.config, "--model " + r.shape));
-  train::initialise(*model.tree, static_cast<uint64_t>(r.seed));
+  refuse_too_large(*model.tree, memory_for(r));
+  if (values == Values::kReal)
+    train::initialise(*model.tree, static_cast<uint64_t>(r.seed));
+  else
+    nn::walk_parameters(*model.tree,
+                        [](const std::string&, nn::Parameter& each) { each.set(room_for(each)); });
   for (const nn::RewriteRequest& request : rewrites_of(r.rewrites))
-    nn::apply_rewrite(model.tree, request, plan::rewrites(), model.rewrites);
+    nn::apply_rewrite(model.tree, request, plan::rewrites(), model.rewrites, {nullptr, r.skip});
   return model;
 }
 
@@ -140,21 +152,25 @@ std::function<std::string()> sampler_of(const TrainRequest& r, const models::Ope
   };
 }
 
-models::OpenModel open_to_train(const TrainRequest& r) {
+models::OpenModel open_to_train(const TrainRequest& r, Values values) {
   models::OpenModel model =
       r.init.empty()
-          ? new_model(r)
-          : models::open_model(resolve_model(r.init), {plan::rewrites(), rewrites_of(r.rewrites), {}});
+          ? new_model(r, values)
+          : models::open_model(resolve_model(r.init), {plan::rewrites(), rewrites_of(r.rewrites), r.skip});
+  if (!r.init.empty()) refuse_too_large(*model.tree, memory_for(r));
   if (!model.tree->shape().generates) bad_input("{} has no head that predicts tokens", r.init);
   if (const int64_t limit = model.tree->shape().max_positions; limit > 0 && r.batches.seq > limit)
     bad_input("--seq {} is longer than the model's context of {}", r.batches.seq, limit);
   const OwnerScope owner(Owner::kWeights);
-  nn::walk_parameters(*model.tree, [](const std::string&, nn::Parameter& parameter) {
+  nn::walk_parameters(*model.tree, [values](const std::string&, nn::Parameter& parameter) {
     // Tied, and seen before; or frozen, and as it was stored.
     if (parameter.requires_gradient() || parameter.is_frozen()) return;
     // Mapped, packed or narrow values become f32 of this process's own.
-    parameter.set(parameter.shape().rank() == 2 ? parameter.weight().unpack().clone()
-                                                : ops::cast(parameter.tensor(), DType::kF32).clone());
+    if (values == Values::kNone)
+      parameter.set(room_for(parameter));
+    else
+      parameter.set(parameter.shape().rank() == 2 ? parameter.weight().unpack().clone()
+                                                  : ops::cast(parameter.tensor(), DType::kF32).clone());
     parameter.require_gradient();
   });
   return model;

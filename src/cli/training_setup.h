@@ -12,10 +12,14 @@
 
 namespace martlet::cli {
 
+/// Whether a model's parameters have their values, or memory that was never touched: enough for a forecast.
+enum class Values : uint8_t { kReal, kNone };
+
 /// The model that is trained, new or opened, with the rewrites asked for: f32 values of this process's own
 /// that require a gradient, but for those that are frozen. Throws BadInput when it cannot learn what is
 /// asked.
-models::OpenModel open_to_train(const TrainRequest& request);
+/// Throws kExhausted where not even the values fit.
+models::OpenModel open_to_train(const TrainRequest& request, Values values = Values::kReal);
 
 /// The tokenizer's path: given, or the model's own where it has one; or empty.
 std::string tokenizer_path(const TrainRequest& request, const models::OpenModel& model);

@@ -55,6 +55,7 @@ void apply(TreeEditor& tree, const Arguments& arguments, const RewriteContext&) 
 }
 
 std::optional<Effect> effect(const ModulePtr& root, const Arguments& arguments) {
+  if (!arguments.has("pattern") || !arguments.has("to")) return std::nullopt;
   Effect effect;
   for (const std::string& path : tied_paths(root, arguments)) {
     const ParametersByPath shared = parameters_below(*module_at(*root, arguments.text("to")));

@@ -43,6 +43,10 @@ struct GateProblem {
   Tensor y;  ///< may be gate
 };
 
+Cost cost_of(const GateProblem& problem) {
+  return gated_cost(problem.activation, problem.gate.shape(), problem.gate.dtype());
+}
+
 void run_reference(const GateProblem& problem) {
   const Elements gate(problem.gate);
   const Elements up(problem.up);
@@ -86,6 +90,14 @@ struct GateGradientProblem {
   Tensor dgate;
   Tensor dup;
 };
+
+/// The activation and its slope, and three products.
+Cost cost_of(const GateGradientProblem& problem) {
+  const Cost forward = gated_cost(problem.activation, problem.gate.shape(), problem.gate.dtype());
+  const double bytes =
+      static_cast<double>(problem.gate.element_count()) * static_cast<double>(size_of(problem.gate.dtype()));
+  return {2 * forward.operations, 3 * bytes, 2 * bytes};
+}
 
 void run_gradient_reference(const GateGradientProblem& problem) {
   const Elements gate(problem.gate);

@@ -22,6 +22,13 @@ struct AttentionBackward {
   AttentionGradients& out;
 };
 
+/// Scores and the gradients of values, weights, queries and keys: five products for the forward's two.
+inline Cost cost_of(const AttentionBackward& backward) {
+  const Cost forward = cost_of(backward.problem);
+  return {2.5 * forward.operations, 2 * (forward.bytes_read + forward.bytes_written), forward.bytes_read,
+          forward.kind};
+}
+
 /// Records the attention whose result is `result`; the scores are computed again, tile by tile, from q, the
 /// keys and the logarithms of the sums. Dao, "FlashAttention-2", 2023.
 void record_attention(const AttentionProblem& problem, Tensor& result);

@@ -16,6 +16,12 @@ struct AttentionProblem {
   int64_t value_dim = 0;
 };
 
+inline Cost cost_of(const AttentionProblem& problem) {
+  Cost cost = attention_cost(problem.q.shape(), problem.sequences, problem.options);
+  cost.kind = "attention";
+  return cost;
+}
+
 /// The definition in double, one query and head at a time.
 void attention_reference(const AttentionProblem& problem);
 

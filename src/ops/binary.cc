@@ -80,6 +80,10 @@ struct BinaryProblem {
   Tensor y;  ///< may be a
 };
 
+Cost cost_of(const BinaryProblem& problem) {
+  return binary_cost(problem.function, problem.a.shape(), problem.b.shape(), problem.a.dtype());
+}
+
 void run_reference(const BinaryProblem& problem) {
   const Definition& definition = definition_of(problem.function);
   const Elements a(problem.a);

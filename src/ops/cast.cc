@@ -15,6 +15,10 @@ struct CastProblem {
   Tensor y;
 };
 
+Cost cost_of(const CastProblem& problem) {
+  return cast_cost(problem.x.shape(), problem.x.dtype(), problem.y.dtype());
+}
+
 bool between_integers(const CastProblem& problem) {
   return !is_floating(problem.x.dtype()) && !is_floating(problem.y.dtype());
 }

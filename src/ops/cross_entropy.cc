@@ -25,6 +25,10 @@ struct CrossEntropyProblem {
   std::vector<double>& row_losses;  ///< of all rows, before they are reduced
 };
 
+Cost cost_of(const CrossEntropyProblem& problem) {
+  return cross_entropy_cost(problem.logits.shape(), problem.logits.dtype());
+}
+
 /// The elements of the result.
 std::vector<double> reduced(const CrossEntropyProblem& problem) {
   const std::vector<double>& losses = problem.row_losses;
@@ -112,6 +116,11 @@ struct GradientProblem {
   std::vector<double> factors;
   Tensor dlogits;  ///< may be logits
 };
+
+Cost cost_of(const GradientProblem& problem) {
+  const Cost forward = cross_entropy_cost(problem.logits.shape(), problem.logits.dtype());
+  return {forward.operations, forward.bytes_read / 2, forward.bytes_read / 2};
+}
 
 void run_gradient_reference(const GradientProblem& problem) {
   const Elements logits(problem.logits);

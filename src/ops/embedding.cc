@@ -20,6 +20,10 @@ struct EmbeddingProblem {
   Tensor out;  ///< [ids, columns]
 };
 
+Cost cost_of(const EmbeddingProblem& problem) {
+  return embedding_cost(static_cast<int64_t>(problem.ids.size()), problem.table);
+}
+
 void run_reference(const EmbeddingProblem& problem) {
   const Tensor unpacked = problem.table.is_packed() ? problem.table.unpack() : problem.table.dense();
   const Elements rows(unpacked);

@@ -29,6 +29,10 @@ void run_cpu(const ExchangeProblem& problem) {
                [&](int64_t begin, int64_t end) { std::swap_ranges(a + begin, a + end, b + begin); });
 }
 
+Cost cost_of(const ExchangeProblem& problem) {
+  return exchange_cost(problem.a.shape(), problem.a.dtype());
+}
+
 constexpr Kernel<ExchangeProblem> kKernels[] = {
     {"bytes", Device::kCpu, nullptr, run_cpu},
     {"reference", Device::kReference, nullptr, run_reference},

@@ -16,6 +16,11 @@ struct FillProblem {
   FunctionRef<double(int64_t number)> value;
 };
 
+Cost cost_of(const FillProblem& problem) {
+  const double count = static_cast<double>(problem.x.element_count());
+  return {count, 0, count * static_cast<double>(size_of(problem.x.dtype()))};
+}
+
 void run_reference(const FillProblem& problem) {
   Elements x(problem.x);
   for (int64_t i = 0; i < x.count(); ++i) {

@@ -23,6 +23,10 @@ struct GatherProblem {
   bool slices;
 };
 
+Cost cost_of(const GatherProblem& problem) {
+  return gather_cost(problem.y.shape(), problem.y.dtype());
+}
+
 void run_reference(const GatherProblem& problem) {
   const Elements x(problem.x);
   Elements y(problem.y);

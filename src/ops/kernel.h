@@ -12,16 +12,11 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "ops/cost.h"
+#include "ops/dry_run.h"
 #include "tensor/device.h"
 
 namespace martlet::ops {
-
-/// All that the planner knows of an operation.
-struct Cost {
-  double operations = 0;  ///< multiplications and additions, each counted once
-  double bytes_read = 0;
-  double bytes_written = 0;
-};
 
 template <typename Problem>
 struct Kernel {
@@ -33,10 +28,19 @@ struct Kernel {
 };
 
 /// The first kernel for `device` that can serve; throws naming the operation and every refusal when there is
-/// none.
+/// none. In a dry run (ops/dry_run.h) one that does nothing; the cost of the call is counted then, which
+/// `cost_of(problem)` states beside the struct of the problem.
 template <typename Problem>
 const Kernel<Problem>& choose(std::string_view operation, std::span<const Kernel<Problem>> kernels,
                               Device device, const Problem& problem) {
+  if (DryRun* dry_run = DryRun::current()) {
+    static constexpr Kernel<Problem> kNothing{"nothing", Device::kCpu, nullptr, [](const Problem&) {}};
+    if constexpr (requires { cost_of(problem); })
+      dry_run->add(operation, cost_of(problem));
+    else
+      dry_run->add_unknown(operation);
+    return kNothing;
+  }
   std::string refusals;
   for (const Kernel<Problem>& kernel : kernels) {
     if (kernel.device != device) continue;

@@ -15,6 +15,12 @@ struct LinearProblem {
   Tensor y;     ///< [tokens, rows]
 };
 
+Cost cost_of(const LinearProblem& problem) {
+  Cost cost = linear_cost(problem.x.dim(0), problem.weight);
+  cost.kind = problem.weight.type_name();
+  return cost;
+}
+
 /// The definition: every output is the sum over k in double, rounded once.
 void run_reference(const LinearProblem& problem) {
   const Tensor unpacked = problem.weight.is_packed() ? problem.weight.unpack() : problem.weight.dense();

@@ -23,6 +23,17 @@ struct MatmulProblem {
   int64_t n() const { return b.dim(-1); }
 };
 
+bool is_narrow(const MatmulProblem& problem) {
+  return problem.a.dtype() == DType::kBF16 && problem.b.dtype() == DType::kBF16;
+}
+
+Cost cost_of(const MatmulProblem& problem) {
+  const int64_t batch = problem.y.element_count() / std::max<int64_t>(1, problem.m() * problem.n());
+  Cost cost = matmul_cost(batch, problem.m(), problem.k(), problem.n(), problem.b.dtype());
+  cost.kind = name_of(is_narrow(problem) ? DType::kBF16 : DType::kF32);
+  return cost;
+}
+
 /// The definition: every output is the sum over k in double, rounded once.
 void run_reference(const MatmulProblem& problem) {
   const Elements a(problem.a.contiguous());
@@ -53,8 +64,7 @@ Tensor matrix_at(Tensor tensor, int64_t number) {
 void run_cpu(const MatmulProblem& problem) {
   if (problem.y.element_count() == 0) return;
   const int64_t batch = problem.y.element_count() / (problem.m() * problem.n());
-  const bool narrow = problem.a.dtype() == DType::kBF16 && problem.b.dtype() == DType::kBF16;
-  const cpu::MatmulKernels& kernels = cpu::matmul_kernels(narrow ? DType::kBF16 : DType::kF32);
+  const cpu::MatmulKernels& kernels = cpu::matmul_kernels(is_narrow(problem) ? DType::kBF16 : DType::kF32);
   const auto multiply_one = [&](int64_t i) {
     cpu::multiply_matrices(kernels, matrix_at(problem.a, i), matrix_at(problem.b, i), nullptr,
                            matrix_at(problem.y, i), problem.add);

@@ -3,6 +3,7 @@
 #include "ops/check.h"
 #include "ops/cpu/matmul_kernels.h"
 #include "ops/kernel.h"
+#include "ops/matmul.h"
 #include "ops/reference.h"
 
 namespace martlet::ops {
@@ -14,6 +15,12 @@ struct MixedProblem {
   Tensor bias;  ///< contiguous, or nothing
   Tensor y;
 };
+
+Cost cost_of(const MixedProblem& problem) {
+  Cost cost = matmul_cost(1, problem.a.dim(0), problem.a.dim(1), problem.b.dim(1), DType::kBF16);
+  cost.kind = name_of(DType::kBF16);
+  return cost;
+}
 
 /// The definition: every output is the sum over k of products of rounded factors, in double.
 void run_reference(const MixedProblem& problem) {

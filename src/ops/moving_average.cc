@@ -29,6 +29,10 @@ void run_cpu(const AverageProblem& problem) {
   });
 }
 
+Cost cost_of(const AverageProblem& problem) {
+  return moving_average_cost(problem.average.shape());
+}
+
 constexpr Kernel<AverageProblem> kKernels[] = {
     {"elements", Device::kCpu, nullptr, run_cpu},
     {"reference", Device::kReference, nullptr, run_reference},

@@ -20,6 +20,12 @@ struct Problem {
   NormGradients out;
 };
 
+Cost cost_of(const Problem& problem) {
+  const double count = static_cast<double>(problem.dy.element_count());
+  const double bytes = count * static_cast<double>(size_of(problem.dy.dtype()));
+  return {12 * count, 2 * bytes, problem.out.x.defined() ? bytes : 0};
+}
+
 /// One row in double: h, and 1 / sqrt(variance + eps).
 struct ReferenceRow {
   std::vector<double> h;

@@ -33,6 +33,16 @@ struct StepProblem {
   Tensor second;  ///< AdamW's
 };
 
+/// AdamW's arithmetic for all; what is read and written is what there is.
+template <typename Options>
+Cost cost_of(const StepProblem<Options>& problem) {
+  Cost cost{adamw_cost(problem.parameter.element_count()).operations, 0, 0};
+  for (const Tensor* kept : {&problem.parameter, &problem.first, &problem.second})
+    if (kept->defined()) cost.bytes_written += static_cast<double>(kept->byte_count());
+  cost.bytes_read = cost.bytes_written + static_cast<double>(problem.gradient.byte_count());
+  return cost;
+}
+
 void check(std::string_view operation, const Tensor& parameter, const Tensor& gradient,
            std::initializer_list<const Tensor*> moments) {
   const auto check_one = [&](std::string_view name, const Tensor& tensor, bool may_be_bf16) {

@@ -29,6 +29,10 @@ struct ReduceProblem {
   Tensor y;         ///< contiguous, as many elements as the kept dimensions have
 };
 
+Cost cost_of(const ReduceProblem& problem) {
+  return reduce_cost(problem.x.shape(), problem.x.dtype());
+}
+
 double better(Reduction reduction, double a, double b) {
   if (std::isnan(a) || std::isnan(b)) return NAN;
   return reduction == Reduction::kMaximum ? std::max(a, b) : std::min(a, b);

@@ -24,6 +24,10 @@ struct RmsNormProblem {
   Tensor y;
 };
 
+Cost cost_of(const RmsNormProblem& problem) {
+  return rms_norm_cost(problem.x.shape(), problem.x.dtype());
+}
+
 void run_reference(const RmsNormProblem& problem) {
   const bool added = problem.residual.defined();
   const Elements x(problem.x);

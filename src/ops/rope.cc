@@ -20,6 +20,10 @@ struct RopeProblem {
   const RopeTable& table;
 };
 
+Cost cost_of(const RopeProblem& problem) {
+  return rope_cost(problem.x.shape(), problem.x.dtype());
+}
+
 void rope_reference(const RopeProblem& problem) {
   const Elements x(problem.x);
   Elements result(problem.result);

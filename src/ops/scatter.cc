@@ -30,6 +30,10 @@ struct ScatterProblem {
   bool adds;
 };
 
+Cost cost_of(const ScatterProblem& problem) {
+  return scatter_cost(problem.source.shape(), problem.source.dtype());
+}
+
 int64_t slice_size(const ScatterProblem& problem) {
   return problem.source.element_count() / problem.source.dim(0);
 }

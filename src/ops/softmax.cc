@@ -21,6 +21,10 @@ struct SoftmaxProblem {
   Tensor y;
 };
 
+Cost cost_of(const SoftmaxProblem& problem) {
+  return softmax_cost(problem.x.shape(), problem.x.dtype());
+}
+
 void run_reference(const SoftmaxProblem& problem) {
   const Elements x(problem.x);
   Elements y(problem.y);
@@ -78,6 +82,12 @@ struct GradientProblem {
   Tensor dy;
   Tensor dx;
 };
+
+Cost cost_of(const GradientProblem& problem) {
+  Cost cost = softmax_cost(problem.y.shape(), problem.y.dtype());
+  cost.bytes_read *= 2;
+  return cost;
+}
 
 void run_gradient_reference(const GradientProblem& problem) {
   const Elements y(problem.y);

@@ -16,6 +16,10 @@ struct SumOfSquaresProblem {
   double* sum;
 };
 
+Cost cost_of(const SumOfSquaresProblem& problem) {
+  return sum_of_squares_cost(problem.x.shape(), problem.x.dtype());
+}
+
 void run_reference(const SumOfSquaresProblem& problem) {
   const Elements x(problem.x);
   for (int64_t i = 0; i < x.count(); ++i) *problem.sum += x[i] * x[i];

@@ -102,6 +102,10 @@ struct UnaryProblem {
   Tensor y;  ///< of x's shape; may be x
 };
 
+Cost cost_of(const UnaryProblem& problem) {
+  return unary_cost(problem.call, problem.x.shape(), problem.x.dtype());
+}
+
 void run_reference(const UnaryProblem& problem) {
   const IntegerValue integer = definition_of(problem.call.function).integer;
   const Elements x(problem.x);

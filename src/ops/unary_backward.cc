@@ -35,6 +35,12 @@ struct GradientProblem {
   Tensor dx;
 };
 
+Cost cost_of(const GradientProblem& problem) {
+  Cost cost = unary_cost(problem.call, problem.x.shape(), problem.x.dtype());
+  cost.bytes_read *= 2;
+  return cost;
+}
+
 void run_reference(const GradientProblem& problem) {
   const Elements x(problem.x);
   const Elements dy(problem.dy);

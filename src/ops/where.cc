@@ -19,6 +19,10 @@ struct WhereProblem {
   Tensor y;
 };
 
+Cost cost_of(const WhereProblem& problem) {
+  return where_cost(problem.y.shape(), problem.y.dtype());
+}
+
 void run_reference(const WhereProblem& problem) {
   const Elements condition(problem.condition);
   const Elements a(problem.a);

@@ -105,7 +105,7 @@ RunForecast forecast_run(const std::shared_ptr<nn::Model>& tree, const RunGoal& 
 }
 
 std::string reason_to_reject(const nn::Rewrite& rewrite, const std::optional<nn::Effect>& effect) {
-  if (!effect) return "what it saves depends on the weights' values, and its output is approximate";
+  if (!effect) return "what it saves depends on its arguments and the weights, and its output is approximate";
   if (effect->weight_bytes >= 0 && effect->operations_per_token >= 0)
     return "it would save neither memory nor time here";
   std::string text;

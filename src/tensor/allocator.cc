@@ -51,9 +51,11 @@ class DeviceMemory {
         found->second.pop_back();
         if (found->second.empty()) free_.erase(found);
         cached_ -= static_cast<int64_t>(size);
+        note_held();
         return data;
       }
       make_room();
+      note_held();
     }
     if (std::byte* data = from_system(size)) return data;
     release();
@@ -93,13 +95,26 @@ class DeviceMemory {
     const std::lock_guard lock(mutex_);
     return total_;
   }
+  MemoryUse system() {
+    const std::lock_guard lock(mutex_);
+    return {held(), most_held_};
+  }
+  void forget_high_water() {
+    const std::lock_guard lock(mutex_);
+    most_used_ = total_.now;
+  }
   void reset_peaks() {
     const std::lock_guard lock(mutex_);
+    most_held_ = held();
     for (MemoryUse& use : use_) use.peak = use.now;
     total_.peak = total_.now;
   }
 
  private:
+  /// Bytes taken from the system.
+  int64_t held() const { return total_.now + cached_; }
+  void note_held() { most_held_ = std::max(most_held_, held()); }
+
   /// Bytes that may be cached beside those that are; negative when too many are.
   int64_t room() const { return kAlwaysCached + most_used_ - total_.now - cached_; }
 
@@ -150,6 +165,7 @@ class DeviceMemory {
   int64_t most_used_ = 0;  // ever, whatever was reset
   std::array<MemoryUse, kOwnerCount> use_{};
   MemoryUse total_{};
+  int64_t most_held_ = 0;
 };
 
 // Never destroyed: tensors with static lifetime may give their memory back after it would be.
@@ -187,6 +203,12 @@ std::array<MemoryUse, kOwnerCount> memory_use(Device device) {
 }
 MemoryUse total_memory_use(Device device) {
   return memory_of(device).total();
+}
+MemoryUse system_memory_use(Device device) {
+  return memory_of(device).system();
+}
+void forget_high_water(Device device) {
+  memory_of(device).forget_high_water();
 }
 void reset_memory_peaks(Device device) {
   memory_of(device).reset_peaks();

@@ -46,8 +46,13 @@ struct MemoryUse {
 std::array<MemoryUse, kOwnerCount> memory_use(Device device);
 /// All owners together; its peak is that of the sum.
 MemoryUse total_memory_use(Device device);
+/// What was taken from the system: what is held and what the cache keeps for reuse.
+MemoryUse system_memory_use(Device device);
 /// Peaks start again from what is held now.
 void reset_memory_peaks(Device device);
+/// The cache keeps as much as was in use at once before; that begins again from what is held now. For memory
+/// that was asked for and never touched.
+void forget_high_water(Device device);
 /// Gives the cache's free blocks back to the system.
 void release_cached_memory();
 

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "tensor/shapes_only.h"
 
 namespace martlet {
 namespace {
@@ -107,7 +108,7 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
   Tensor tensor = empty(shape, dtype, device);
-  std::memset(tensor.bytes(), 0, static_cast<size_t>(tensor.byte_count()));
+  if (!skips(tensor.byte_count())) std::memset(tensor.bytes(), 0, static_cast<size_t>(tensor.byte_count()));
   return tensor;
 }
 
@@ -315,7 +316,7 @@ void Tensor::copy_elements(const Tensor& source) const {
   if (source.shape_ != shape_ || source.dtype_ != dtype_)
     failed("cannot copy {} into {}", source.to_string(), to_string());
   if (read_only_) failed("{} is read-only", to_string());
-  if (element_count_ > 0)
+  if (element_count_ > 0 && !skips(byte_count()))
     copy_strided(source.bytes(), source.strides_, bytes(), strides_, shape_, 0, size_of(dtype_));
 }
 

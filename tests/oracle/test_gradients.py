@@ -89,3 +89,40 @@ def test_gradients_agree_with_transformers(family, seed, tmp_path):
         assert np.abs(stored - expected).max() <= 1e-4 * np.abs(expected).max() + 1e-9, name
         compared += 1
     assert compared > 10
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_gradients_of_bert_agree_with_transformers(seed, tmp_path):
+    torch.manual_seed(seed)
+    config = transformers.BertConfig(vocab_size=199, hidden_size=48, num_hidden_layers=3, num_attention_heads=4, intermediate_size=80,
+                                     max_position_embeddings=128, hidden_dropout_prob=0, attention_probs_dropout_prob=0)
+    config._attn_implementation = "eager"
+    model = transformers.BertModel(config, add_pooling_layer=False).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * (0.2 if parameter.ndim == 1 else 0.05))
+    model.save_pretrained(tmp_path / "model")
+    random = np.random.default_rng(seed)
+    sequences = [random.integers(0, 199, length).tolist() for length in (30, 1, 101)]
+    factors = [random.standard_normal((len(ids), 48)).astype(np.float32) for ids in sequences]
+    total = 0
+    for ids, factor in zip(sequences, factors):
+        value = (model(torch.tensor(ids)[None]).last_hidden_state[0] * torch.from_numpy(factor)).sum()
+        value.backward()
+        total += value.item()
+    (tmp_path / "case.json").write_text(json.dumps({"sequences": sequences, "hidden_gradient": np.concatenate(factors).ravel().tolist()}))
+    out = subprocess.run([DRIVER, tmp_path / "model", tmp_path / "case.json", tmp_path / "out"], check=True, capture_output=True, text=True)
+    assert float(out.stdout) == pytest.approx(total, rel=1e-5, abs=1e-2)
+    got = {}
+    for file in (tmp_path / "out").glob("*.safetensors"):
+        got.update(safetensors.numpy.load_file(file))
+    compared = 0
+    for name, parameter in model.named_parameters():
+        expected = parameter.grad.numpy()
+        stored = got["bert." + name]
+        assert stored.shape == expected.shape
+        # The bias of keys moves all scores of a query alike: its gradient is nothing but rounding.
+        floor = 1e-3 if name.endswith("key.bias") else 1e-9
+        assert np.abs(stored - expected).max() <= 1e-4 * np.abs(expected).max() + floor, name
+        compared += 1
+    assert compared == 4 + 1 + 3 * 16

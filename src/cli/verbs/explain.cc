@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/human.h"
 #include "base/random.h"
+#include "cli/explain_train.h"
 #include "cli/model_flags.h"
 #include "cli/options.h"
 #include "cli/table.h"
@@ -130,12 +131,15 @@ void print_json(const models::OpenModel& model, const plan::RunPlan& plan,
 }  // namespace
 
 int run_explain(std::span<const std::string> arguments) {
+  // Each verb's plan takes that verb's own options.
+  if (!arguments.empty() && arguments[0] == "train") return explain_train(arguments.subspan(1));
   std::string verb;
   ModelFlags flags;
   plan::RunGoal goal;
   bool analyze = false, json = false;
   Options options("explain", "martlet explain run smollm2 --analyze");
-  options.positional("VERB", verb, "what to explain: run");
+  options.positional("VERB", verb,
+                     "what to explain: run; or train, whose options `martlet explain train --help` shows");
   flags.declare(options);
   options.count("--prompt-tokens", "N", goal.prompt_tokens, "length of the prompt", 1, 1 << 24)
       .count("-n,--tokens", "N", goal.new_tokens, "tokens to generate", 1, 1 << 24)
@@ -144,7 +148,7 @@ int run_explain(std::span<const std::string> arguments) {
       .flag("--analyze", analyze, "run it too, on random tokens, and put measured beside predicted")
       .flag("--json", json, "one object for programs");
   if (!options.parse(arguments)) return 0;
-  if (verb != "run") fail(ErrorCode::kUsage, "explain knows the verb run, not '{}'", verb);
+  if (verb != "run") fail(ErrorCode::kUsage, "explain knows the verbs run and train, not '{}'", verb);
   const models::OpenModel model = models::open_model(flags.path(), flags.open_options());
   const nn::ModelShape& shape = model.tree->shape();
   if (!shape.generates) bad_input("{} has no head that predicts tokens: it cannot run", flags.model);

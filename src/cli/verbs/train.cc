@@ -2,6 +2,7 @@
 #include "base/files.h"
 #include "cli/options.h"
 #include "cli/run_recorder.h"
+#include "cli/train_planning.h"
 #include "cli/training_line.h"
 #include "cli/training_setup.h"
 #include "cli/verbs/verbs.h"
@@ -21,6 +22,8 @@ int run_train(std::span<const std::string> arguments) {
   if (!options.parse(arguments)) return 0;
   r.finish(options, true);
   models::OpenModel model = open_to_train(r);
+  const plan::TrainPlan plan = plan_of(r, model);
+  if (!plan.fits) fail(ErrorCode::kExhausted, "{}", plan::why_not(plan, goal_of(r)));
   make_directories(r.out);
   const std::string tokenizer = tokenizer_path(r, model);
   data::Batches batches(token_sets(r, tokenizer, model.tree->shape().vocabulary_size, r.out + "/tokens"),
@@ -38,6 +41,8 @@ int run_train(std::span<const std::string> arguments) {
   r.run.sample = sampler_of(r, model, tokenizer);
   TrainingLine line(r.run.steps);
   for (const nn::AppliedRewrite& applied : model.rewrites) line.note(applied.to_string());
+  for (const plan::ChosenRewrite& chosen : plan.chosen)
+    line.note(fmt::format("{} was turned on: {}", chosen.name, chosen.reason));
   const train::OnNote note = [&](const std::string& text) { line.note(text); };
   train::RunDescription description;
   description.recipe = options.values();
