@@ -264,4 +264,11 @@ void parallel_for(int64_t count, int64_t grain, Body body) {
   for (int64_t range = 0; range < partition.ranges; ++range) run_range(partition, body, range);
 }
 
+SequentialScope::SequentialScope() : before_(inside_body) {
+  inside_body = true;
+}
+SequentialScope::~SequentialScope() {
+  inside_body = before_;
+}
+
 }  // namespace martlet

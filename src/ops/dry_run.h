@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/thread_pool.h"
 #include "ops/cost.h"
 #include "tensor/shapes_only.h"
 
@@ -43,6 +44,7 @@ class DryRun {
  private:
   CostRow& row_of(std::string_view operation, std::string_view kind);
 
+  SequentialScope alone_;  // other threads would compute
   ShapesOnly shapes_;
   std::vector<CostRow> rows_;
 };

@@ -1,8 +1,10 @@
 #include "plan/train_forecast.h"
 
+#include <cmath>
 #include <gtest/gtest.h>
 
 #include "nn/apply_rewrite.h"
+#include "nn/tree.h"
 #include "plan/catalogue.h"
 #include "plan/training_speed.h"
 #include "support/gradients.h"
@@ -34,7 +36,7 @@ TrainMemory measured(nn::Model& model, const TrainGoal& goal) {
   const int64_t before = use(Owner::kActivations).now;
   const auto trained = train::trained_parameters(model);
   const auto optimizer = train::make_optimizer(goal.optimizer, trained, goal.optimizer_options);
-  for (int64_t i = 0; i < goal.accumulate; ++i) train::loss_of(model, batch, 1);
+  for (int64_t i = 0; i < goal.accumulate; ++i) EXPECT_TRUE(std::isfinite(train::loss_of(model, batch, 1)));
   train::gradient_norm(trained);
   optimizer->step(1e-3, 1);
   for (const auto& each : trained) each.parameter->clear_gradient();
@@ -78,7 +80,7 @@ void expect_forecast(const Json& config, const std::vector<nn::RewriteRequest>& 
   // The same code asks for the same memory; only what kernels take for themselves is told roughly.
   EXPECT_EQ(forecast.optimiser, found.optimiser) << what;
   EXPECT_EQ(forecast.weights, found.weights) << what;
-  EXPECT_GT(found.activations, 8 << 20) << what << ": too little to tell anything";
+  EXPECT_GT(found.activations, 6 << 20) << what << ": too little to tell anything";
   expect_near(forecast.activations, found.activations, 0.05, what + ": activations");
   expect_near(forecast.gradients, found.gradients, 0.2, what + ": gradients");
   expect_near(forecast.total, found.total, 0.1, what + ": total");
@@ -133,9 +135,14 @@ TEST(TrainForecast, ProductsAreThreeTimesTheForwards) {
 
 TEST(TrainForecast, LeavesTheModelAsItWas) {
   const auto model = model_to_train(martlet::testing::small_llama_config());
+  // What the forecast finds in memory must reach no value.
+  nn::walk_parameters(*model, [](const std::string&, nn::Parameter& parameter) {
+    Tensor::from(std::vector<float>(static_cast<size_t>(parameter.element_count()), NAN), parameter.shape());
+  });
   const std::vector<std::vector<int32_t>> ids = {{3, 5, 8, 13, 21}};
   const auto before = martlet::testing::gradients_of(*model, ids);
-  forecast_training(*model, {.batch = 4, .seq = 8});
+  for (const std::string& optimizer : train::optimizer_names())
+    forecast_training(*model, {.batch = 4, .seq = 8, .optimizer = optimizer, .ema = 0.9});
   EXPECT_EQ(martlet::testing::gradients_of(*model, ids), before);
 }
 
