@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/sequential_scope.h"
 
 namespace martlet {
 namespace {

@@ -25,16 +25,4 @@ void set_thread_count(int count);
 /// body (lowest range) is rethrown here.
 void parallel_for(int64_t count, int64_t grain, FunctionRef<void(int64_t begin, int64_t end)> body);
 
-/// While it lives, every parallel_for of this thread runs on this thread alone.
-class SequentialScope {
- public:
-  SequentialScope();
-  ~SequentialScope();
-  SequentialScope(const SequentialScope&) = delete;
-  SequentialScope& operator=(const SequentialScope&) = delete;
-
- private:
-  bool before_;
-};
-
 }  // namespace martlet

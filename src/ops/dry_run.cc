@@ -1,20 +1,27 @@
 #include "ops/dry_run.h"
 
 #include <algorithm>
+#include <optional>
+
+#include "base/sequential_scope.h"
 
 namespace martlet::ops {
 namespace {
 
 thread_local DryRun* running = nullptr;
+// Other threads would compute.
+thread_local std::optional<SequentialScope> alone;
 
 }  // namespace
 
 DryRun::DryRun() {
   running = this;
+  alone.emplace();
 }
 
 DryRun::~DryRun() {
   running = nullptr;
+  alone.reset();
 }
 
 DryRun* DryRun::current() {

@@ -9,7 +9,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/thread_pool.h"
 #include "ops/cost.h"
 #include "tensor/shapes_only.h"
 
@@ -44,7 +43,6 @@ class DryRun {
  private:
   CostRow& row_of(std::string_view operation, std::string_view kind);
 
-  SequentialScope alone_;  // other threads would compute
   ShapesOnly shapes_;
   std::vector<CostRow> rows_;
 };
