@@ -62,12 +62,10 @@ TEST_F(Recipes, EveryRecipeHasATestAndALineOfTheReadme) {
 
 TEST_F(Recipes, AFirstModel) {
   const std::string world = scratch_.path() + "/world.jsonl", tokenizer = scratch_.path() + "/tokenizer";
-  ASSERT_EQ(run(scratch_, "data tinyworld --documents 60 --seed 1 -o " + world).code, 0);
+  ASSERT_EQ(run(scratch_, "data tinyworld --documents 400 --kinds fact,story --seed 1 -o " + world).code, 0);
   ASSERT_EQ(run(scratch_, "tokenizer train --data " + world + " --vocab 600 -o " + tokenizer).code, 0);
-  train("first-model.toml",
-        "--tokenizer " + tokenizer +
-            " --model hidden=32,layers=2,heads=2 --data tinyworld:documents=40,seed=1 --eval-data "
-            "tinyworld:documents=20,seed=1,split=validation --seq 64 --batch 2");
+  train("first-model.toml", "--tokenizer " + tokenizer + " --model hidden=32,layers=2,heads=2 --data " +
+                                world + " --seq 64 --batch 2");
 }
 
 TEST_F(Recipes, ContinuedTraining) {
