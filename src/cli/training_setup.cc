@@ -13,6 +13,7 @@
 #include "data/source.h"
 #include "data/tokenise.h"
 #include "infer/language_model.h"
+#include "models/gguf_vocabulary.h"
 #include "nn/tree.h"
 #include "ops/cast.h"
 #include "plan/catalogue.h"
@@ -99,7 +100,7 @@ std::vector<data::TokenSet> sets_of(const std::vector<std::string>& words, const
 
 std::string tokenizer_path(const TrainRequest& r, const models::OpenModel& model) {
   if (!r.tokenizer.empty()) return resolve_model(r.tokenizer);
-  const bool has_own = model.gguf.has_value() || !model.files.tokenizer.empty();
+  const bool has_own = model.gguf ? models::has_vocabulary(*model.gguf) : !model.files.tokenizer.empty();
   return has_own ? model.files.path : "";
 }
 
