@@ -52,6 +52,10 @@ Tensor RmsNorm::forward(const Tensor& x) {
   return ops::rms_norm(x, weight.tensor(), epsilon_, offset_);
 }
 
+Tensor RmsNorm::forward_as(const Tensor& x, DType result) {
+  return ops::rms_norm(x, weight.tensor(), epsilon_, offset_, result);
+}
+
 LayerNorm::LayerNorm(int64_t size, double epsilon, bool has_bias)
     : weight(*this, "weight", {size}), epsilon_(static_cast<float>(epsilon)) {
   if (has_bias) bias.emplace(*this, "bias", Shape{size});

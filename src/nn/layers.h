@@ -44,6 +44,7 @@ class RmsNorm final : public Norm {
   float offset() const { return offset_; }
   std::string details() const override;
   Tensor forward(const Tensor& x) override;
+  Tensor forward_as(const Tensor& x, DType result) override;
 
   Parameter weight;
 

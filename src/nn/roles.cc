@@ -1,5 +1,6 @@
 #include "nn/roles.h"
 
+#include "ops/cast.h"
 #include "ops/cross_entropy.h"
 #include "ops/unary.h"
 
@@ -9,6 +10,10 @@ Tensor Linear::cross_entropy(const Tensor& x, const Tensor& targets, int64_t ign
   Tensor logits = forward(x);
   if (logit_scale != 1) ops::scale_in_place(logits, logit_scale);
   return ops::cross_entropy(logits, targets, ops::LossReduction::kMean, ignored);
+}
+
+Tensor Norm::forward_as(const Tensor& x, DType result) {
+  return ops::cast(forward(x), result);
 }
 
 Tensor Model::loss(const Tensor& hidden, const Tensor& targets, int64_t ignored) {

@@ -36,6 +36,8 @@ class Norm : public Module {
   static constexpr std::string_view kRole = "Norm";
   std::string_view role() const override { return kRole; }
   virtual Tensor forward(const Tensor& x) = 0;
+  /// The same, rounded to a floating dtype. What a norm overrides that can do so in one pass.
+  virtual Tensor forward_as(const Tensor& x, DType result);
 };
 
 /// q [tokens, heads, head_dim], k and v [tokens, key_value_heads, ...] (positions applied) to [tokens, heads,

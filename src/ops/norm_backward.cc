@@ -129,8 +129,9 @@ class CpuRun {
     for (int64_t row = block * block_rows_; row < end; ++row) {
       const float* values =
           cpu::read_floats(rows_, dtype, norm_.x.host_bytes() + x_.offset(row), x_.stride(), n_, buffers);
-      const float* gradient = cpu::read_floats(rows_, dtype, problem_.dy.host_bytes() + dy_.offset(row),
-                                               dy_.stride(), n_, buffers + n_);
+      const float* gradient =
+          cpu::read_floats(rows_, problem_.dy.dtype(), problem_.dy.host_bytes() + dy_.offset(row),
+                           dy_.stride(), n_, buffers + n_);
       const float mean = norm_.centred ? static_cast<float>(rows_.sum(values, n_) / length) : 0.0f;
       const double variance = rows_.sum_of_squares(values, mean, n_) / length;
       const float scale = static_cast<float>(1 / std::sqrt(variance + static_cast<double>(norm_.eps)));
@@ -185,7 +186,7 @@ constexpr Kernel<Problem> kKernels[] = {
 
 NormGradients norm_gradients(const NormBackward& norm, const Tensor& dy, const WantedNormGradients& wanted) {
   require_shape("norm_gradients", "dy", dy, norm.x.shape());
-  require_one_dtype("norm_gradients", {&norm.x, &dy});
+  require_floating("norm_gradients", "dy", dy);
   require_one_device("norm_gradients", {&norm.x, &dy, &norm.weight});
   const Shape parameter{norm.x.dim(-1)};
   Problem problem{norm, dy, {}};

@@ -67,6 +67,7 @@ const float* prepared_weight(const cpu::RowKernels& rows, const RmsNormProblem& 
 void run_cpu(const RmsNormProblem& problem) {
   const cpu::RowKernels& kernels = cpu::row_kernels();
   const DType dtype = problem.x.dtype();
+  const DType result_dtype = problem.y.dtype();
   const cpu::Rows x(problem.x);
   const cpu::Rows y(problem.y);
   const int64_t n = x.length();
@@ -79,7 +80,8 @@ void run_cpu(const RmsNormProblem& problem) {
   std::byte* residual = added ? problem.residual.mutable_host_bytes() : nullptr;
 
   parallel_for(x.count(), cpu::row_grain(n), [&](int64_t begin, int64_t end) {
-    const bool in_place = dtype == DType::kF32 && x.stride() == 1 && sum.stride() == 1;
+    const bool in_place =
+        dtype == DType::kF32 && result_dtype == DType::kF32 && x.stride() == 1 && sum.stride() == 1;
     std::vector<float> buffers(static_cast<size_t>(in_place ? 0 : 2 * n));
     for (int64_t row = begin; row < end; ++row) {
       const float* values =
@@ -96,9 +98,9 @@ void run_cpu(const RmsNormProblem& problem) {
       const double mean = kernels.sum_of_squares(values, 0.0f, n) / static_cast<double>(n);
       const float scale = static_cast<float>(1 / std::sqrt(mean + static_cast<double>(problem.eps)));
       std::byte* target = to + y.offset(row);
-      float* result = cpu::place_for(dtype, target, y.stride(), buffers.data());
+      float* result = cpu::place_for(result_dtype, target, y.stride(), buffers.data());
       kernels.normalise(values, 0.0f, scale, weight, nullptr, result, n);
-      cpu::write_floats(kernels, result, n, dtype, target, y.stride());
+      cpu::write_floats(kernels, result, n, result_dtype, target, y.stride());
     }
   });
 }
@@ -109,7 +111,7 @@ constexpr Kernel<RmsNormProblem> kKernels[] = {
 };
 
 Tensor run(std::string_view operation, const Tensor& x, const Tensor& residual, const Tensor& weight,
-           float eps, float weight_offset) {
+           float eps, float weight_offset, DType result) {
   require_floating(operation, "x", x);
   require_rows(operation, x);
   if (weight.defined()) {
@@ -117,7 +119,8 @@ Tensor run(std::string_view operation, const Tensor& x, const Tensor& residual, 
     require_shape(operation, "weight", weight, {x.dim(-1)});
   }
   require_one_device(operation, {&x, &weight, &residual});
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  if (!is_floating(result)) failed("{} gives a floating dtype, asked for {}", operation, name_of(result));
+  Tensor y = Tensor::empty(x.shape(), result, x.device());
   const RmsNormProblem problem{x, residual, weight, eps, weight_offset, y};
   choose<RmsNormProblem>(operation, kKernels, x.device(), problem).run(problem);
   return y;
@@ -135,8 +138,10 @@ void record(const Tensor& x, const Tensor& weight, float eps, float weight_offse
 
 }  // namespace
 
-Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, float weight_offset) {
-  Tensor y = run("rms_norm", x, {}, weight, eps, weight_offset);
+Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, float weight_offset,
+                std::optional<DType> result) {
+  if (!x.defined()) failed("rms_norm takes x, got nothing");
+  Tensor y = run("rms_norm", x, {}, weight, eps, weight_offset, result.value_or(x.dtype()));
   if (autograd::needed(x, weight)) record(x, weight, eps, weight_offset, y);
   return y;
 }
@@ -151,7 +156,7 @@ Tensor add_rms_norm(Tensor& residual, const Tensor& x, const Tensor& weight, flo
     return rms_norm(residual, weight, eps, weight_offset);
   }
   return run("add_rms_norm", x.shares_storage_with(residual) ? x.clone() : x, residual, weight, eps,
-             weight_offset);
+             weight_offset, x.dtype());
 }
 
 Cost rms_norm_cost(const Shape& x, DType dtype) {

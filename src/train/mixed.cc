@@ -53,7 +53,7 @@ class MixedNorm final : public nn::Norm {
       : inner(*this, std::string(nn::kWrapped), std::move(norm)) {}
   std::string_view kind() const override { return "MixedNorm"; }
   std::string details() const override { return "to bf16"; }
-  Tensor forward(const Tensor& x) override { return ops::cast(inner->forward(x), DType::kBF16); }
+  Tensor forward(const Tensor& x) override { return inner->forward_as(x, DType::kBF16); }
 
   nn::Child<nn::Norm> inner;
 };

@@ -1,3 +1,5 @@
+#include "ops/cast.h"
+#include "ops/gradient_testing.h"
 #include "ops/layer_norm.h"
 #include "ops/op_testing.h"
 #include "ops/rms_norm.h"
@@ -8,6 +10,20 @@ namespace {
 class NormTest : public OpTest {};
 
 const Shape kShapes[] = {{2}, {64}, {5, 33}, {2, 3, 576}, {0, 8}, {3, 4500}, {70, 300}};
+
+TEST_F(NormTest, MayRoundItsResultInTheSamePass) {
+  Draws draws(9);
+  const Tensor x = draws.any_layout({5, 70}, DType::kF32);
+  const Tensor weight = draws.dense({70}, DType::kF32);
+  for (const DType narrow : {DType::kBF16, DType::kF16}) {
+    const auto norm = [narrow](const std::vector<Tensor>& in) {
+      return rms_norm(in[0], in[1], 1e-5f, 0, narrow);
+    };
+    EXPECT_EQ(bits_of(norm({x, weight})), bits_of(cast(rms_norm(x, weight, 1e-5f), narrow)));
+    expect_contract({x, weight}, norm, {2e-6, 2e-6});
+    expect_same_gradient({x, weight}, norm, {1e-5, 1e-5});
+  }
+}
 
 TEST_F(NormTest, RmsNormMatchesTheReference) {
   Draws draws(1);

@@ -30,6 +30,13 @@ def gemma3():
                                                                         layer_types=["sliding_attention", "full_attention"])
 
 
+def gemma3_of_a_file():
+    """A GGUF file does not say which layers see everything: every sixth does, none of two."""
+    cls, config = gemma3()
+    config.layer_types = ["sliding_attention"] * 2
+    return cls, config
+
+
 def gpt2():
     return transformers.GPT2LMHeadModel, transformers.GPT2Config(vocab_size=199, n_embd=64, n_layer=2, n_head=4, n_positions=128, resid_pdrop=0,
                                                                 embd_pdrop=0, attn_pdrop=0)
@@ -103,7 +110,7 @@ def test_a_trained_directory_loads_in_transformers_and_gives_the_same_loss(famil
         assert expected < loss_of(transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "m").eval(), rows).item()
 
 
-@pytest.mark.parametrize("family,kind", [(llama, "Q8_0"), (llama, "Q4_1"), (qwen3_tied, "Q8_0"), (gpt2, "F16")])
+@pytest.mark.parametrize("family,kind", [(llama, "Q8_0"), (llama, "Q4_1"), (qwen3_tied, "Q8_0"), (gemma3_of_a_file, "Q8_0"), (gpt2, "F16")])
 def test_a_gguf_file_is_unpacked_and_learns_as_torch_does(family, kind, tmp_path):
     model = drawn(family, 4)
     gguf_models.write(tmp_path / "m.gguf", model, np.random.default_rng(4), kind)
