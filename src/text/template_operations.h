@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/markup.h"
 #include "text/template_value.h"
 
 namespace martlet::text::jinja {
@@ -61,8 +62,6 @@ std::string repr_of(Runtime& runtime, const Value& value);
 std::string float_text(double value);
 /// repr of text, in Python's choice of quotes.
 void append_quoted(std::string_view text, std::string& out);
-/// & < > ' " as HTML entities: `escape`.
-std::string escape_html(std::string_view text);
 
 /// The keys by which `sort` orders, stably; throws where two cannot be compared. Returns the order of
 /// positions.

@@ -111,33 +111,6 @@ void append_quoted(std::string_view text, std::string& out) {
   out += quote;
 }
 
-std::string escape_html(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      case '"':
-        out += "&#34;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
 void print_repr(Runtime& runtime, const Value& value, std::string& out) {
   runtime.step();
   switch (value.kind()) {

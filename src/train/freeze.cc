@@ -5,6 +5,8 @@
 // frozen with it. With `pattern=** except=**.bias` only biases learn (Ben Zaken et al., "BitFit", 2022).
 #include "train/freeze.h"
 
+#include "train/no_effect.h"
+
 namespace martlet::train {
 namespace {
 
@@ -36,10 +38,6 @@ void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::Rewri
     bad_input("pattern {} names no parameter of the tree; `martlet inspect` shows its paths", pattern);
 }
 
-std::optional<nn::Effect> effect(const nn::ModulePtr&, const nn::Arguments&) {
-  return nn::Effect{};
-}
-
 constexpr nn::ArgumentDeclaration kArguments[] = {
     {"pattern", nn::ArgumentType::kPattern,
      "modules, with all below them, or parameters that stay as they are"},
@@ -61,7 +59,7 @@ const nn::Rewrite kFreeze{
     .on_disk = {},
     .training_only = true,
     .apply = apply,
-    .effect = effect,
+    .effect = no_effect,
 };
 
 }  // namespace martlet::train

@@ -11,6 +11,7 @@
 #include "ops/cast.h"
 #include "ops/linear_cross_entropy.h"
 #include "ops/mixed_linear.h"
+#include "train/no_effect.h"
 
 namespace martlet::train {
 namespace {
@@ -78,10 +79,6 @@ void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::Rewri
               arguments.text("pattern"));
 }
 
-std::optional<nn::Effect> effect(const nn::ModulePtr&, const nn::Arguments&) {
-  return nn::Effect{};
-}
-
 constexpr nn::ArgumentDeclaration kArguments[] = {
     {"pattern", nn::ArgumentType::kPattern, "linear layers and norms", "**"},
 };
@@ -101,7 +98,7 @@ const nn::Rewrite kMixed{
     .on_disk = {},
     .training_only = true,
     .apply = apply,
-    .effect = effect,
+    .effect = no_effect,
 };
 
 }  // namespace martlet::train

@@ -7,6 +7,7 @@
 
 #include "autograd/recompute.h"
 #include "autograd/record.h"
+#include "train/no_effect.h"
 
 namespace martlet::train {
 namespace {
@@ -109,10 +110,6 @@ void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::Rewri
   }
 }
 
-std::optional<nn::Effect> effect(const nn::ModulePtr&, const nn::Arguments&) {
-  return nn::Effect{};
-}
-
 constexpr nn::ArgumentDeclaration kArguments[] = {
     {"pattern", nn::ArgumentType::kPattern, "blocks, attention, attention cores or feed-forwards",
      "layers.*"},
@@ -133,7 +130,7 @@ const nn::Rewrite kRecompute{
     .on_disk = {},
     .training_only = true,
     .apply = apply,
-    .effect = effect,
+    .effect = no_effect,
 };
 
 }  // namespace martlet::train

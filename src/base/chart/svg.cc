@@ -6,6 +6,7 @@
 
 #include "base/chart/palette.h"
 #include "base/display.h"
+#include "base/markup.h"
 
 namespace martlet::chart {
 namespace {
@@ -224,29 +225,7 @@ SvgPlot svg_plot(const Chart& chart, const SvgOptions& options) {
 }
 
 std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : one_line(text)) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
+  return escape_html(one_line(text));
 }
 
 }  // namespace martlet::chart

@@ -8,12 +8,11 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/error.h"
 #include "base/thread_pool.h"
-#include "ops/cast.h"
 #include "ops/cpu/matmul_kernels.h"
 #include "ops/cpu/panel_runs.h"
 #include "ops/cpu/row_kernels.h"
+#include "ops/cpu/transpose.h"
 #include "ops/cpu_features.h"
 
 namespace martlet::ops::cpu {
@@ -148,13 +147,11 @@ class Packer {
   }
 
   void turn_words(const std::byte* from, int64_t stride, int64_t count, int64_t steps, std::byte* to) const {
-    static const TransposeKernels& kernels =
-        cpu_features().avx2 ? transpose_kernels_avx2() : transpose_kernels_portable();
+    const TransposeSquare turn_square = transpose_square();
     int64_t step = 0;
     if (count == kSquare)
       for (; step + kSquare <= steps; step += kSquare)
-        kernels.square_of_words(from + step * kWordBytes, stride, to + step * width_ * kWordBytes,
-                                width_ * kWordBytes);
+        turn_square(from + step * kWordBytes, stride, to + step * width_ * kWordBytes, width_ * kWordBytes);
     for (; step < steps; ++step)
       for (int64_t i = 0; i < count; ++i)
         std::memcpy(to + (step * width_ + i) * kWordBytes, from + i * stride + step * kWordBytes, kWordBytes);

@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <string_view>
 
-#include "ops/cpu/transpose.h"
 #include "tensor/tensor.h"
 
 namespace martlet::ops::cpu {

@@ -36,57 +36,13 @@ void eight_words(const std::byte* from, int64_t from_stride, std::byte* to, int6
   });
 }
 
-/// Eight columns of sixteen rows: rows i and i + 8 share a register, so that whole registers are stored.
-void sixteen_by_eight_halves(const std::byte* from, int64_t from_stride, std::byte* to, int64_t to_stride) {
-  __m256i rows[8];
-  unrolled<8>([&](auto i) {
-    const auto* low = reinterpret_cast<const __m128i*>(from + i.value * from_stride);
-    const auto* high = reinterpret_cast<const __m128i*>(from + (i.value + 8) * from_stride);
-    rows[i.value] =
-        _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(low)), _mm_loadu_si128(high), 1);
-  });
-  __m256i pairs[8];  // two rows of columns 0-3, of 4-7
-  unrolled<4>([&](auto i) {
-    constexpr int k = 2 * i.value;
-    pairs[k] = _mm256_unpacklo_epi16(rows[k], rows[k + 1]);
-    pairs[k + 1] = _mm256_unpackhi_epi16(rows[k], rows[k + 1]);
-  });
-  __m256i fours[8];  // four rows of columns 0-1, 2-3, 4-5, 6-7
-  unrolled<2>([&](auto half) {
-    constexpr int k = 4 * half.value;
-    fours[k] = _mm256_unpacklo_epi32(pairs[k], pairs[k + 2]);
-    fours[k + 1] = _mm256_unpackhi_epi32(pairs[k], pairs[k + 2]);
-    fours[k + 2] = _mm256_unpacklo_epi32(pairs[k + 1], pairs[k + 3]);
-    fours[k + 3] = _mm256_unpackhi_epi32(pairs[k + 1], pairs[k + 3]);
-  });
-  unrolled<4>([&](auto i) {
-    constexpr int k = i.value;
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 2 * k * to_stride),
-                        _mm256_unpacklo_epi64(fours[k], fours[k + 4]));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + (2 * k + 1) * to_stride),
-                        _mm256_unpackhi_epi64(fours[k], fours[k + 4]));
-  });
-}
+}  // namespace
 
-void square_of_words(const std::byte* from, int64_t from_stride, std::byte* to, int64_t to_stride) {
+void transpose_square_avx2(const std::byte* from, int64_t from_stride, std::byte* to, int64_t to_stride) {
   for (int64_t column = 0; column < 16; column += 8)
     for (int64_t row = 0; row < 16; row += 8)
       eight_words(from + row * from_stride + column * 4, from_stride, to + column * to_stride + row * 4,
                   to_stride);
-}
-
-void square_of_halves(const std::byte* from, int64_t from_stride, std::byte* to, int64_t to_stride) {
-  for (int64_t column = 0; column < 32; column += 8)
-    for (int64_t row = 0; row < 32; row += 16)
-      sixteen_by_eight_halves(from + row * from_stride + column * 2, from_stride,
-                              to + column * to_stride + row * 2, to_stride);
-}
-
-}  // namespace
-
-const TransposeKernels& transpose_kernels_avx2() {
-  static constexpr TransposeKernels kKernels = {square_of_words, square_of_halves};
-  return kKernels;
 }
 
 }  // namespace martlet::ops::cpu

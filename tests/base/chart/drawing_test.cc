@@ -86,7 +86,7 @@ TEST(Svg, EscapesEveryTextFromOutside) {
   const std::string evil = "<script>alert('&\"')</script>\x1b\x01";
   chart.title = chart.x.label = chart.y.label = chart.series[0].name = evil;
   for (const std::string& text : {svg(chart), html({evil, evil, {}, {{evil, {evil}, {{evil, evil}}}}})}) {
-    EXPECT_THAT(text, HasSubstr("&lt;script&gt;alert(&#39;&amp;&quot;&#39;)"));
+    EXPECT_THAT(text, HasSubstr("&lt;script&gt;alert(&#39;&amp;&#34;&#39;)"));
     EXPECT_THAT(text, Not(HasSubstr("<script>alert")));
     EXPECT_THAT(text, Not(HasSubstr("\x1b")));
     EXPECT_THAT(text, Not(HasSubstr("\x01")));
