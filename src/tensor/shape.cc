@@ -21,12 +21,14 @@ size_t Shape::normalise(int dim) const {
 }
 
 int64_t Shape::element_count() const {
-  int64_t count = 1;
+  int64_t extent = 1;
+  bool empty = false;
   for (const int64_t size : *this) {
-    if (size < 0 || __builtin_mul_overflow(count, size, &count))
+    empty |= size == 0;
+    if (size < 0 || __builtin_mul_overflow(extent, std::max<int64_t>(size, 1), &extent))
       failed("shape {} is negative or too large", to_string());
   }
-  return count;
+  return empty ? 0 : extent;
 }
 
 Shape Shape::dense_strides() const {
@@ -34,7 +36,8 @@ Shape Shape::dense_strides() const {
   int64_t stride = 1;
   for (int dim = rank_ - 1; dim >= 0; --dim) {
     strides[dim] = stride;
-    stride *= std::max<int64_t>(sizes_[static_cast<size_t>(dim)], 1);
+    const int64_t size = std::max<int64_t>(sizes_[static_cast<size_t>(dim)], 1);
+    if (__builtin_mul_overflow(stride, size, &stride)) failed("shape {} is too large", to_string());
   }
   return strides;
 }

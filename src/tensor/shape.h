@@ -27,9 +27,10 @@ class Shape {
 
   /// The dimension as a number in [0, rank); throws when out of range.
   size_t normalise(int dim) const;
-  /// The product of the sizes; throws when it does not fit 63 bits.
+  /// The product of the sizes; throws when a size is negative, or when the product of those that are
+  /// not 0 does not fit 63 bits (strides would not, though an empty tensor needs no memory).
   int64_t element_count() const;
-  /// Strides in elements of a dense row-major tensor of this shape.
+  /// Strides in elements of a dense row-major tensor of this shape; throws when they do not fit 63 bits.
   Shape dense_strides() const;
   /// With `size` put before dimension `dim` (0..rank), or with that dimension taken out.
   Shape with_inserted(int dim, int64_t size) const;

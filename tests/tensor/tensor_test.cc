@@ -102,6 +102,16 @@ TEST(Shape, BroadcastFollowsTheRuleOfNumpy) {
   EXPECT_THROW(broadcast({2}, {3}), Error);
 }
 
+TEST(Shape, AnEmptyTensorWhoseStridesDoNotFitIsRefused) {
+  const int64_t large = int64_t{1} << 40;
+  for (const Shape& shape : {Shape{0, large, large}, Shape{large, 0, large}, Shape{large, large, 0}}) {
+    EXPECT_THROW(shape.element_count(), Error);
+    EXPECT_THROW(shape.dense_strides(), Error);
+  }
+  EXPECT_EQ((Shape{large, 0, 3}).element_count(), 0);
+  EXPECT_EQ((Shape{0, large, 3}).dense_strides(), (Shape{large * 3, 3, 1}));
+}
+
 TEST(DType, EveryHalfSurvivesTheRoundTripThroughF32) {
   for (uint32_t bits = 0; bits < 0x10000; ++bits) {
     const F16 half{static_cast<uint16_t>(bits)};
