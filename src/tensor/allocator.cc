@@ -24,7 +24,7 @@ constexpr size_t kPage = 4096;
 constexpr size_t kHugePage = size_t{2} << 20;
 // What a device keeps for reuse beyond what was in use at once before: a step of training finds the last
 // one's blocks again, and the process never holds more than its own high-water mark and this.
-constexpr int64_t kAlwaysCached = int64_t{256} << 20;
+constexpr int64_t kAlwaysCached = int64_t{512} << 20;
 
 size_t rounded_size(size_t bytes) {
   if (bytes <= kSmallestBlock) return kSmallestBlock;

@@ -24,8 +24,9 @@ constexpr int64_t kMostSteps = 192;
 constexpr int64_t kLeastPanels = 2;
 constexpr int64_t kScratchPanels = 16;
 constexpr int64_t kPackedSteps = 16;
-// What a slice of a block of rows takes of an L2 cache of 512 KiB or more.
-constexpr int64_t kBlockBytes = 384 << 10;
+// What a slice of a block of rows may take: most of an L2 cache of 1 MiB. From a smaller one lines are
+// missing, but in the order of their addresses, so that the processor brings them ahead of their use.
+constexpr int64_t kBlockBytes = 800 << 10;
 
 int64_t rounded_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -221,6 +222,8 @@ class Worker {
     pack_b_.pack(column, columns, slice, panel_.get());
     const bool direct = sums_in_place() && columns == width;
     const bool is_first = slice.begin == 0;
+    const bool is_last = slice.begin + slice.count == work_.steps;
+    const bool rounded = is_last && work_.narrow() && work_.bias == nullptr && columns == width;
     float* out =
         direct ? reinterpret_cast<float*>(work_.y) + run.row * work_.y_stride + column : scratch_of(panel);
     const bool in_place = pack_a_.stands_well();
@@ -234,6 +237,8 @@ class Worker {
         !is_first || (direct && work_.add),
         out,
         direct ? work_.y_stride : scratch_stride(),
+        rounded ? reinterpret_cast<BF16*>(work_.y) + run.row * work_.y_stride + column : nullptr,
+        work_.y_stride,
         nullptr,
         0,
         0,
@@ -241,7 +246,7 @@ class Worker {
     if (const int64_t next = column + columns; next < work_.b.across)
       pack_b_.announce(next, std::min(width, work_.b.across - next), slice, call);
     work_.kernels.panel(call);
-    if (!direct && slice.begin + slice.count == work_.steps) finish(run, column, columns, out);
+    if (!direct && !rounded && is_last) finish(run, column, columns, out);
   }
 
   int64_t scratch_stride() const {

@@ -20,6 +20,11 @@ inline Pairs all_words(const PairWord* from) {
   return all_pairs(from);
 }
 
+/// By the processor's own rounding, which takes subnormal numbers as zero, as its products do.
+inline void store_narrow(const PairWord*, BF16* to, Lanes sums) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(sums)));
+}
+
 /// Up to sixteen elements as bf16, rounded to nearest even; the processor's own rounding takes subnormal
 /// numbers as zero, as its products do.
 inline __m256i halves(const std::byte* from, DType type, Mask mask) {

@@ -31,6 +31,8 @@ struct MatmulPanel {
   bool add;    ///< to what `out` holds
   float* out;  ///< [rows, tile_columns]
   int64_t out_stride;
+  BF16* narrow;  ///< where the sums go, rounded, instead of `out`, or null
+  int64_t narrow_stride;
   const std::byte* next;  ///< what will be packed next, to be called for meanwhile: rows of bytes
   int64_t next_rows;
   int64_t next_stride;

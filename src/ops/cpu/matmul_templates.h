@@ -16,14 +16,25 @@ inline Lanes load_words(const float* from) {
 inline Lanes all_words(const float* from) {
   return all(*from);
 }
+/// Sums of products of words, rounded.
+inline void store_narrow(const float*, BF16* to, Lanes sums) {
+  store_bf16(to, sums);
+}
+
+/// Where a tile's sums go: see MatmulPanel.
+struct TileTarget {
+  float* out;
+  BF16* narrow;
+};
 
 /// The tile's sums over all steps. Row m of `a` is at m * row_stride, its step s at s * step_stride (words).
 template <typename Word, int kRows, bool kPacked>
-[[gnu::always_inline]] inline void matmul_tile(const MatmulPanel& p, const Word* a, float* out) {
+[[gnu::always_inline]] inline void matmul_tile(const MatmulPanel& p, const Word* a, const TileTarget& to) {
   const int64_t row_stride = kPacked ? 1 : p.row_stride;
   constexpr int64_t kStepStride = kPacked ? kMatmulRows : 1;
   const Word* b = static_cast<const Word*>(p.panel);
   const int64_t steps = p.steps;
+  float* out = to.out;
   const int64_t out_stride = p.out_stride;
   const bool adds = p.add;
   for (int m = 0; m < kRows; ++m) __builtin_prefetch(out + m * out_stride, 1);
@@ -44,11 +55,22 @@ template <typename Word, int kRows, bool kPacked>
     b += kPanelColumns;
     unrolled<(kRows + 3) / 4>([&](auto i) { fours[i.value] += kStepStride; });
   }
-  unrolled<kRows>([&](auto m) {
-    unrolled<kPanelVectors>([&](auto n) {
-      float* at = out + m.value * out_stride + 16 * n.value;
-      store(at, adds ? add(load(at), sums[m.value][n.value]) : sums[m.value][n.value]);
+  if (adds)
+    unrolled<kRows>([&](auto m) {
+      unrolled<kPanelVectors>([&](auto n) {
+        Lanes& sum = sums[m.value][n.value];
+        sum = add(load(out + m.value * out_stride + 16 * n.value), sum);
+      });
     });
+  if (BF16* narrow = to.narrow; narrow != nullptr)
+    return unrolled<kRows>([&](auto m) {
+      unrolled<kPanelVectors>([&](auto n) {
+        store_narrow(a, narrow + m.value * p.narrow_stride + 16 * n.value, sums[m.value][n.value]);
+      });
+    });
+  unrolled<kRows>([&](auto m) {
+    unrolled<kPanelVectors>(
+        [&](auto n) { store(out + m.value * out_stride + 16 * n.value, sums[m.value][n.value]); });
   });
 }
 
@@ -81,10 +103,10 @@ class NextLines {
 
 /// The last `count` < kMost rows.
 template <typename Word, bool kPacked, int kMost>
-void last_matmul_rows(const MatmulPanel& p, const Word* a, float* out, int64_t count) {
+void last_matmul_rows(const MatmulPanel& p, const Word* a, const TileTarget& to, int64_t count) {
   if constexpr (kMost > 1) {
-    if (count == kMost - 1) return matmul_tile<Word, kMost - 1, kPacked>(p, a, out);
-    last_matmul_rows<Word, kPacked, kMost - 1>(p, a, out, count);
+    if (count == kMost - 1) return matmul_tile<Word, kMost - 1, kPacked>(p, a, to);
+    last_matmul_rows<Word, kPacked, kMost - 1>(p, a, to, count);
   }
 }
 
@@ -92,15 +114,16 @@ template <typename Word, bool kPacked>
 void matmul_rows(const MatmulPanel& p) {
   const auto* a = static_cast<const Word*>(p.a);
   const int64_t tile_stride = kMatmulRows * (kPacked ? p.steps : p.row_stride);
-  float* out = p.out;
+  TileTarget to{p.out, p.narrow};
   NextLines next(p, p.rows / kMatmulRows + 1);
   int64_t row = 0;
-  for (; row + kMatmulRows <= p.rows;
-       row += kMatmulRows, a += tile_stride, out += kMatmulRows * p.out_stride) {
+  for (; row + kMatmulRows <= p.rows; row += kMatmulRows, a += tile_stride) {
     next.call_for_some();
-    matmul_tile<Word, kMatmulRows, kPacked>(p, a, out);
+    matmul_tile<Word, kMatmulRows, kPacked>(p, a, to);
+    to.out += kMatmulRows * p.out_stride;
+    if (to.narrow != nullptr) to.narrow += kMatmulRows * p.narrow_stride;
   }
-  last_matmul_rows<Word, kPacked, kMatmulRows>(p, a, out, p.rows - row);
+  last_matmul_rows<Word, kPacked, kMatmulRows>(p, a, to, p.rows - row);
 }
 
 template <typename Word>
