@@ -25,6 +25,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=90, help="about how long the unbroken run takes")
     parser.add_argument("--every", type=float, default=2, help="seconds between checkpoints")
     parser.add_argument("--model", default="hidden=128,layers=4,heads=4")
+    parser.add_argument("--dtype", default="f32", choices=["f32", "bf16", "f16"])
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     draws = random.Random(options.seed)
@@ -37,7 +38,7 @@ def main():
 
         def words(name, steps):
             return [options.program, "train", "--model", options.model, "--data", folder / "tokens", "--seq", "128", "--batch", "8", "--steps", str(steps),
-                    "--ema", "0.99", "--out", folder / name, "--metrics", folder / f"{name}.jsonl"]
+                    "--dtype", options.dtype, "--ema", "0.99", "--out", folder / name, "--metrics", folder / f"{name}.jsonl"]
 
         def losses(name):
             return [(row["step"], row["loss"]) for row in map(json.loads, open(folder / f"{name}.jsonl"))]
@@ -75,7 +76,7 @@ def main():
                     print(f"kill {killed}: after step {rows.read_bytes().count(10) if rows.exists() else 0}", flush=True)
             if weights("killed") != weights("whole") or losses("killed") != losses("whole"):
                 raise SystemExit("the weights or losses differ from the unbroken run's")
-        print(f"{killed} kills in {runs} runs; weights and {steps} losses are those of the unbroken run, to the bit")
+        print(f"{options.dtype}: {killed} kills in {runs} runs; weights and {steps} losses are those of the unbroken run, to the bit")
 
 
 main()

@@ -34,7 +34,10 @@ void TrainRequest::declare(Options& options) {
       .count("--batch", "N", batches.batch, "sequences a batch", 1, 1 << 16)
       .count("--accumulate", "N", trainer.accumulate, "batches a step", 1, 1 << 16)
       .count("--steps", "N", run.steps, "steps of the run", 1)
-      .choice("--dtype", dtype, {"f32", "bf16"}, "of the products; bf16 is the rewrite `mixed`")
+      .choice(
+          "--dtype", dtype, {"f32", "bf16", "f16"},
+          "of the products; bf16, the fastest where the processor has it, and f16, whose loss is scaled as "
+          "on devices without bf16 and which is no faster than f32, are the rewrite `mixed`")
       .choice("--optimizer", optimizer, train::optimizer_names(), "how parameters follow gradients")
       .real("--learning-rate", "X", trainer.schedule.peak, "at its highest", 0, 1e3)
       .choice("--schedule", schedule, {"constant", "cosine", "linear", "wsd"}, "the rate over the run")
@@ -75,11 +78,23 @@ void TrainRequest::finish(Options& options, bool writes) {
       options.fill_from(table, fmt::format("{} [{}]", recipe, name));
     }
   }
-  const bool is_mixed = std::any_of(rewrites.begin(), rewrites.end(),
-                                    [](const std::string& text) { return text.starts_with("mixed"); });
-  if (dtype == "bf16" && !is_mixed) rewrites.insert(rewrites.begin(), "mixed");
+  take_dtype();
   check();
   if (writes) check_out();
+}
+
+void TrainRequest::take_dtype() {
+  if (dtype == "f32") return;
+  const auto mixed = std::find_if(rewrites.begin(), rewrites.end(),
+                                  [](const std::string& text) { return text.starts_with("mixed"); });
+  if (mixed == rewrites.end()) {
+    rewrites.insert(rewrites.begin(), "mixed to=" + dtype);
+    return;
+  }
+  const std::string asked = mixed->find("to=f16") == std::string::npos ? "bf16" : "f16";
+  if (asked != dtype)
+    fail(ErrorCode::kUsage, "--dtype {} and --rewrite '{}', which is {}, contradict each other", dtype,
+         *mixed, asked);
 }
 
 void TrainRequest::check() {

@@ -39,6 +39,7 @@ struct TrainRequest {
   bool evaluates() const { return !eval_data.empty() || validation > 0 || run.eval_every > 0; }
 
  private:
+  void take_dtype();
   void check();
   void check_out() const;
 };

@@ -58,14 +58,18 @@ class Head {
  public:
   Head(const Tensor& x, const Weight& weight, const std::vector<int64_t>& targets,
        const LinearLossOptions& options)
-      : x_(x), weight_(weight), targets_(targets), options_(options) {
+      : x_(is_f16(options) ? rounded_to_f16(x) : x),
+        weight_(weight.dense().detach()),
+        targets_(targets),
+        options_(options) {
+    if (is_f16(options)) weight_ = rounded_to_f16(weight_);
     for (const int64_t target : targets) counted_ += target == kIgnoredClass ? 0 : 1;
     losses_.resize(targets.size());
   }
 
   void run(bool x_learns, bool weight_learns) {
     if (x_learns) dx = Tensor::empty(x_.shape(), x_.dtype());
-    const int64_t rows = linear_cross_entropy_chunk(weight_.rows());
+    const int64_t rows = linear_cross_entropy_chunk(weight_.dim(0));
     for (int64_t begin = 0; begin < x_.dim(0); begin += rows)
       run_chunk(begin, std::min(begin + rows, x_.dim(0)), x_learns, weight_learns);
   }
@@ -76,21 +80,28 @@ class Head {
     return sum / static_cast<double>(counted_);
   }
 
-  Tensor dx;  ///< of the mean
+  /// What `dx` and `dweight` are to be multiplied by for the gradient of the mean. Gradients of f16 are
+  /// those of the sum, in whose range a softmax of many classes keeps its small terms.
+  double share() const { return is_f16(options_) ? 1 / static_cast<double>(counted_) : 1; }
+
+  Tensor dx;
   Tensor dweight;
 
  private:
+  static bool is_f16(const LinearLossOptions& options) { return options.factors == DType::kF16; }
+  bool is_bf16() const { return options_.factors == DType::kBF16; }
+
   void run_chunk(int64_t begin, int64_t end, bool x_learns, bool weight_learns) {
     const Tensor x = x_.slice(0, begin, end);
-    const Tensor w = weight_.dense().detach();
+    const Tensor& w = weight_;
     const bool gradient = x_learns || weight_learns;
-    Tensor logits = options_.mixed ? mixed_matmul(x, w.transpose(0, 1), DType::kF32) : linear(x, Weight(w));
+    Tensor logits = is_bf16() ? mixed_matmul(x, w.transpose(0, 1), DType::kF32) : linear(x, Weight(w));
     if (logits.dtype() != DType::kF32) logits = cast(logits, DType::kF32);
-    const Tensor dlogits = rows_done(std::move(logits), begin, gradient);
+    Tensor dlogits = rows_done(std::move(logits), begin, gradient);
+    if (gradient && is_f16(options_)) dlogits = rounded_to_f16(dlogits);
     if (x_learns)
       dx.slice(0, begin, end)
-          .copy_elements(options_.mixed ? mixed_matmul(dlogits, w, x.dtype())
-                                        : matmul(dlogits, w, x.dtype()));
+          .copy_elements(is_bf16() ? mixed_matmul(dlogits, w, x.dtype()) : matmul(dlogits, w, x.dtype()));
     if (!weight_learns) return;
     const OwnerScope owner(Owner::kGradients);
     const Tensor turned = dlogits.transpose(0, 1);
@@ -102,10 +113,10 @@ class Head {
 
   /// A place for the gradient of logits, in the dtype that the products after it take.
   Tensor place_for(const Shape& logits) const {
-    const int64_t size = options_.mixed ? size_of(DType::kBF16) : size_of(DType::kF32);
+    const DType dtype = is_bf16() ? DType::kBF16 : DType::kF32;
+    const int64_t size = size_of(dtype);
     const int64_t padding = logits[1] * size % kConflict == 0 ? kPadding / size : 0;
-    return Tensor::empty({logits[0], logits[1] + padding}, options_.mixed ? DType::kBF16 : DType::kF32)
-        .slice(1, 0, logits[1]);
+    return Tensor::empty({logits[0], logits[1] + padding}, dtype).slice(1, 0, logits[1]);
   }
 
   /// The rows' losses; with `gradient` also the logits' gradient.
@@ -130,21 +141,22 @@ class Head {
   void run_row(float* logits, int64_t classes, int64_t row, std::byte* to) {
     const cpu::RowKernels& kernels = cpu::row_kernels();
     const int64_t target = targets_[static_cast<size_t>(row)];
-    float* gradient = to == nullptr || options_.mixed ? logits : reinterpret_cast<float*>(to);
+    float* gradient = to == nullptr || is_bf16() ? logits : reinterpret_cast<float*>(to);
     if (target == kIgnoredClass) {
       if (to != nullptr) std::fill_n(gradient, classes, 0.0f);
     } else {
       if (options_.logit_scale != 1)
         kernels.unary({Unary::kScale, options_.logit_scale}, logits, logits, classes);
-      const double factor = static_cast<double>(options_.logit_scale) / static_cast<double>(counted_);
+      const double factor =
+          static_cast<double>(options_.logit_scale) / (static_cast<double>(counted_) * share());
       losses_[static_cast<size_t>(row)] =
           loss_of_row(logits, classes, target, to == nullptr ? nullptr : gradient, factor);
     }
-    if (to != nullptr && options_.mixed) kernels.narrow_bf16(logits, to, classes);
+    if (to != nullptr && is_bf16()) kernels.narrow_bf16(logits, to, classes);
   }
 
   const Tensor x_;
-  const Weight& weight_;
+  Tensor weight_;
   const std::vector<int64_t>& targets_;
   const LinearLossOptions& options_;
   int64_t counted_ = 0;
@@ -195,10 +207,10 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor&
   Tensor loss = Tensor::from(std::vector<float>{static_cast<float>(head.loss())}, {});
   if (!recorded) return loss;
   autograd::record(loss, kName, {&x, &matrix},
-                   [dx = std::move(head.dx), dweight = std::move(head.dweight)](
-                       const Tensor& dloss, autograd::Gradients& inputs) mutable {
-                     const double factor = static_cast<double>(dloss.to_vector<float>().front());
-                     if (inputs.needs(0)) inputs.add(0, times(std::move(dx), factor));
+                   [dx = std::move(head.dx), dweight = std::move(head.dweight), share = head.share(),
+                    dtype = x.dtype()](const Tensor& dloss, autograd::Gradients& inputs) mutable {
+                     const double factor = share * static_cast<double>(dloss.to_vector<float>().front());
+                     if (inputs.needs(0)) inputs.add(0, cast(times(std::move(dx), factor), dtype));
                      if (inputs.needs(1)) inputs.add(1, times(std::move(dweight), factor));
                    });
   return loss;

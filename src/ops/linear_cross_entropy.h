@@ -6,7 +6,8 @@
 namespace martlet::ops {
 
 struct LinearLossOptions {
-  bool mixed = false;     ///< products of factors rounded to bf16, as ops/mixed_linear.h tells
+  /// Factors of products are rounded to this, as ops/mixed_linear.h tells: f32 (not at all), bf16 or f16.
+  DType factors = DType::kF32;
   float logit_scale = 1;  ///< logits are multiplied by this
   int64_t ignore_index = -100;
 };

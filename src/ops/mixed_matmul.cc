@@ -1,5 +1,6 @@
 #include "ops/mixed_matmul.h"
 
+#include "ops/cast.h"
 #include "ops/check.h"
 #include "ops/cpu/matmul_kernels.h"
 #include "ops/kernel.h"
@@ -64,6 +65,12 @@ Tensor mixed_matmul(const Tensor& a, const Tensor& b, DType result, const Tensor
   const MixedProblem problem{a.detach(), b.detach(), bias.defined() ? bias.detach().contiguous() : bias, y};
   choose<MixedProblem>("mixed_matmul", kKernels, a.device(), problem).run(problem);
   return y;
+}
+
+Tensor rounded_to_f16(const Tensor& matrix) {
+  if (matrix.rank() == 2 && matrix.strides()[0] == 1 && matrix.strides()[1] != 1)
+    return rounded_to_f16(matrix.transpose(0, 1)).transpose(0, 1);
+  return cast(cast(matrix.detach(), DType::kF16), DType::kF32);
 }
 
 }  // namespace martlet::ops

@@ -9,4 +9,9 @@ namespace martlet::ops {
 /// Records nothing.
 Tensor mixed_matmul(const Tensor& a, const Tensor& b, DType result, const Tensor& bias = {});
 
+/// The values of a matrix rounded to f16 (to infinity beyond 65504), as f32 in the matrix's own layout: a
+/// factor as products of f16 take it. No processor that this runs on sums products of f16 in f32, so f32
+/// products of such values are the definition and the kernel in one. Records nothing.
+Tensor rounded_to_f16(const Tensor& matrix);
+
 }  // namespace martlet::ops

@@ -198,6 +198,11 @@ Json read_checkpoint(const std::string& path, nn::Model& model, Trainer& trainer
   open(kOptimizerFile, "optimizer_file", now.optimizer);
   if (had_ema) open(kEmaFile, "ema_file", now.ema);
   check_data(path, state, now);
+  const Json* loss_scale = state.find("loss_scale");
+  if ((loss_scale != nullptr) != trainer.loss_scale().is_used())
+    bad_input("{}: the run multiplied {}, and this one does{}", path, loss_scale ? "f16" : "no f16",
+              loss_scale ? " not" : "");
+  if (loss_scale != nullptr) trainer.loss_scale().restore(*loss_scale);
   trainer.spike_detector().restore(state.at("losses"));
   trainer.batches().seek(data::BatchPosition::from_json(state.at("position")));
   for (const auto& [source, named] : copies) copy_from(source, *named);

@@ -47,6 +47,7 @@ void MetricsFile::write(const StepMetrics& metrics) {
   row.set("step", metrics.step).set("loss", metrics.loss).set("learning_rate", metrics.learning_rate);
   row.set("grad_norm", metrics.gradient_norm).set("tokens_per_s", metrics.tokens_per_second());
   row.set("memory_bytes", resident_bytes());
+  if (metrics.loss_scale) row.set("loss_scale", *metrics.loss_scale);
   if (metrics.eval_loss) row.set("eval_loss", *metrics.eval_loss);
   file_ << row.dump() << '\n' << std::flush;
   if (!file_) fail(ErrorCode::kExhausted, "{}: cannot be written; is the disk full?", path_);

@@ -11,7 +11,8 @@ namespace martlet::train {
 int64_t resident_bytes();
 
 /// Rows of metrics as JSON lines, each whole on disk before the next step: step, loss, learning_rate,
-/// grad_norm, tokens_per_s, memory_bytes and, where the step was evaluated, eval_loss.
+/// grad_norm, tokens_per_s, memory_bytes; where there is one, loss_scale; where the step was evaluated,
+/// eval_loss.
 class MetricsFile {
  public:
   /// Continues a file that is there when `from_step` > 0: rows of later steps, which a resumed run writes

@@ -42,7 +42,9 @@ class Run {
       const bool improved = evaluate(*step);
       write_row(*step);
       on_step_(*step);
-      if (step->finite && !step->spike)
+      if (step->overflow)
+        tell_of_overflow(*step);
+      else if (step->finite && !step->spike)
         spikes_ = 0;
       else
         handle_spike(*step);
@@ -200,6 +202,13 @@ class Run {
                          trainer_.spike_detector().deviation());
     return fmt::format("step {}: the loss is {:g} and the gradient's norm {:g}", step.step, step.loss,
                        step.gradient_norm);
+  }
+
+  /// Which is how a loss scale finds its place, and no spike.
+  void tell_of_overflow(const StepMetrics& step) {
+    on_note_(fmt::format(
+        "step {}: a gradient overflowed f16: the step was skipped, and the loss scale of {} is {} now",
+        step.step, step.loss_scale.value_or(1), trainer_.loss_scale().value()));
   }
 
   void handle_spike(const StepMetrics& step) {

@@ -68,6 +68,7 @@ Snapshot snapshot_of(const nn::Model& model, const Trainer& trainer, const Json&
   state.set("position", trainer.batches().position().to_json());
   state.set("data", description_of(trainer.batches()));
   state.set("losses", trainer.spike_detector().to_json());
+  if (trainer.loss_scale().is_used()) state.set("loss_scale", trainer.loss_scale().to_json());
   state.set("extra", extra);
   return snapshot;
 }

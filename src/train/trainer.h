@@ -9,6 +9,7 @@
 #include "data/batches.h"
 #include "nn/roles.h"
 #include "train/ema.h"
+#include "train/loss_scale.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 #include "train/spikes.h"
@@ -37,9 +38,12 @@ struct StepMetrics {
   double learning_rate = 0;
   double gradient_norm = 0;  ///< before clipping
   int64_t tokens = 0;
+  int64_t targets = 0;  ///< of the tokens, those that have one
   double seconds = 0;
-  bool finite = true;  ///< when not, nothing was updated
-  bool spike = false;  ///< finite, but far above the recent losses: nothing was updated
+  bool finite = true;                ///< when not, nothing was updated
+  bool overflow = false;             ///< not finite, and the loss scale halved for it
+  bool spike = false;                ///< finite, but far above the recent losses: nothing was updated
+  std::optional<double> loss_scale;  ///< of this step, where there is one
   std::optional<double>
       eval_loss;  ///< on held-out data, after the update, where the step was one to evaluate
 
@@ -47,13 +51,14 @@ struct StepMetrics {
 };
 
 /// The mean loss over targets [tokens] (data::kIgnoredTarget: none) and its gradient into the parameters,
-/// both times `share`: what one of several batches counts of a step. Without recording (autograd::NoGradient)
-/// only the loss.
-double loss_of(nn::Model& model, const data::TrainingBatch& batch, double share);
+/// both times `share`: what one of several batches counts of a step. The gradient is multiplied by
+/// `loss_scale` too. Without recording (autograd::NoGradient) only the loss.
+double loss_of(nn::Model& model, const data::TrainingBatch& batch, double share, double loss_scale = 1);
 
 class Trainer {
  public:
-  /// The model's parameters that require a gradient are trained. `model` and `batches` must outlive this.
+  /// The model's parameters that require a gradient are trained; where products are of f16, by a scaled loss.
+  /// `model` and `batches` must outlive this.
   Trainer(nn::Model& model, data::Batches& batches, std::unique_ptr<Optimizer> optimizer,
           TrainerOptions options);
 
@@ -72,8 +77,14 @@ class Trainer {
   const Ema* ema() const { return ema_ ? &*ema_ : nullptr; }
   SpikeDetector& spike_detector() { return spike_detector_; }
   const SpikeDetector& spike_detector() const { return spike_detector_; }
+  LossScale& loss_scale() { return loss_scale_; }
+  const LossScale& loss_scale() const { return loss_scale_; }
 
  private:
+  /// Losses and gradients of the step's batches; gradients are multiplied by the loss scale.
+  void run_batches(const std::vector<data::TrainingBatch>& batches, StepMetrics& metrics);
+  /// Whether anything is to be learned from the step's gradients.
+  bool judge(StepMetrics& metrics);
   void clear_gradients();
 
   nn::Model& model_;
@@ -83,6 +94,7 @@ class Trainer {
   TrainerOptions options_;
   std::optional<Ema> ema_;
   SpikeDetector spike_detector_;
+  LossScale loss_scale_;
   int64_t steps_done_ = 0;
 };
 

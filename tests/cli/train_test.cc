@@ -130,6 +130,8 @@ TEST_F(TrainVerb, WhatContradictsItselfIsWrongUsage) {
   EXPECT_EQ(train("--steps 1").code, 2);
   EXPECT_EQ(train(data).code, 2);
   EXPECT_EQ(train("--steps 1 --model 1m" + data).code, 2);
+  EXPECT_THAT(train("--steps 1 --dtype f16 --rewrite mixed" + data).err,
+              HasSubstr("--dtype f16 and --rewrite 'mixed', which is bf16, contradict each other"));
   EXPECT_EQ(train("--steps 1 --validation 0.1 --eval-data x" + data).code, 2);
   EXPECT_EQ(train("--steps 1 --keep-best" + data).code, 2);
   EXPECT_EQ(train("--steps 1 --sample-every 1" + data).code, 2);

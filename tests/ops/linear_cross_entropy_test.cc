@@ -105,10 +105,27 @@ TEST_F(LinearCrossEntropyTest, InMixedPrecisionIsNearThem) {
     SCOPED_TRACE(fmt::format("{} x {} x {}", shape.rows, shape.columns, shape.classes));
     const Drawn in = drawn(draws, shape, DType::kBF16);
     const Results expected = composed(in, shape.logit_scale, 1);
-    const Results got = fused(in, {.mixed = true, .logit_scale = shape.logit_scale}, 1);
+    const Results got = fused(in, {.factors = DType::kBF16, .logit_scale = shape.logit_scale}, 1);
     testing::expect_close(got.loss, expected.loss, {2e-3, 2e-3});
     EXPECT_GT(cosine(got.dx, expected.dx), 0.999);
     EXPECT_GT(cosine(got.dw, expected.dw), 0.999);
+  }
+}
+
+TEST_F(LinearCrossEntropyTest, InF16ItIsNearerAndLosesNoSmallGradient) {
+  Draws draws(5);
+  for (const Case& shape : kCases) {
+    SCOPED_TRACE(fmt::format("{} x {} x {}", shape.rows, shape.columns, shape.classes));
+    const Drawn in = drawn(draws, shape, DType::kF32);
+    // A share as small as 2^-30: f16 would round every gradient of the mean to 0.
+    const float share = 0x1p-30f;
+    const Results expected = composed(in, shape.logit_scale, share);
+    const Results got = fused(in, {.factors = DType::kF16, .logit_scale = shape.logit_scale}, share);
+    testing::expect_close(got.loss, expected.loss, {1e-3, 1e-3});
+    EXPECT_EQ(got.dx.dtype(), DType::kF32);
+    EXPECT_GT(cosine(scale(got.dx, 0x1p30f), scale(expected.dx, 0x1p30f)), 0.99999);
+    EXPECT_GT(cosine(scale(got.dw, 0x1p30f), scale(expected.dw, 0x1p30f)), 0.99999);
+    testing::expect_close(scale(got.dw, 0x1p30f), scale(expected.dw, 0x1p30f), {2e-4, 2e-3});
   }
 }
 

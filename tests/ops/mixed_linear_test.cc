@@ -1,10 +1,13 @@
 #include "ops/mixed_linear.h"
 
+#include <limits>
+
 #include "autograd/backward.h"
 #include "autograd/leaf.h"
 #include "base/thread_pool.h"
 #include "ops/cast.h"
 #include "ops/cpu_features.h"
+#include "ops/linear.h"
 #include "ops/linear_gradient.h"
 #include "ops/mixed_matmul.h"
 #include "ops/op_testing.h"
@@ -85,6 +88,57 @@ TEST_F(MixedLinearTest, GradientsAreTheProductsOfRoundedFactors) {
   }
 }
 
+/// Values as f16 has them, element by element.
+Tensor each_as_f16(const Tensor& x) {
+  std::vector<float> values = x.to_vector<float>();
+  for (float& value : values) value = to_float(to_f16(value));
+  return Tensor::from(values, x.shape());
+}
+
+TEST_F(MixedLinearTest, ProductsOfF16AreThoseOfRoundedFactorsAtEveryInstructionSet) {
+  Draws draws(4);
+  for (const auto& [m, k, n] :
+       std::vector<std::array<int64_t, 3>>{{1, 1, 1}, {13, 33, 31}, {40, 385, 70}, {4, 0, 3}}) {
+    SCOPED_TRACE(fmt::format("{} {} {}", m, k, n));
+    const Tensor x = draws.any_layout({m, k}, DType::kF32), w = draws.dense({n, k}, DType::kF32);
+    const Tensor bias = draws.dense({n}, DType::kF32);
+    const auto mixed = [](const std::vector<Tensor>& in) {
+      return mixed_linear(in[0], Weight(in[1].contiguous()), in[2], DType::kF16);
+    };
+    testing::expect_contract({x, w, bias}, mixed, kSums);
+    testing::expect_close(mixed({x, w, bias}), linear(each_as_f16(x), Weight(each_as_f16(w)), bias), kSums);
+  }
+}
+
+TEST_F(MixedLinearTest, GradientsOfF16AreTheProductsOfRoundedFactors) {
+  Draws draws(6);
+  Tensor x = draws.dense({19, 40}, DType::kF32), w = draws.dense({24, 40}, DType::kF32);
+  Tensor bias = draws.dense({24}, DType::kF32);
+  for (Tensor* leaf : {&x, &w, &bias}) autograd::require_gradient(*leaf);
+  const Tensor dy = draws.dense({19, 24}, DType::kF32);
+  const auto run = [&] { autograd::backward(mixed_linear(x, Weight(w), bias, DType::kF16), dy); };
+  run();
+  const Tensor narrow = each_as_f16(dy);
+  testing::expect_close(autograd::gradient_of(x),
+                        linear_input_gradient(narrow, Weight(each_as_f16(w.detach()))), kSums);
+  testing::expect_close(autograd::gradient_of(w), linear_weight_gradient(narrow, each_as_f16(x.detach())),
+                        kSums);
+  testing::expect_close(autograd::gradient_of(bias), sum(narrow, {0}), kSums);
+  const Tensor once = autograd::gradient_of(w).clone();
+  run();
+  testing::expect_close(autograd::gradient_of(w), scale(once, 2), kSums);
+}
+
+TEST_F(MixedLinearTest, BeyondTheRangeOfF16AFactorIsInfinite) {
+  const Weight weight(Tensor::from(std::vector<float>{1, 0.5f}, {1, 2}));
+  const auto of = [&](float large) {
+    return mixed_linear(Tensor::from(std::vector<float>{large, 2}, {1, 2}), weight, {}, DType::kF16)
+        .to_vector<float>()[0];
+  };
+  EXPECT_EQ(of(65504), 65505) << "a sum may be larger than a factor";
+  EXPECT_EQ(of(65520), std::numeric_limits<float>::infinity());
+}
+
 TEST_F(MixedLinearTest, SaysWhatItTakes) {
   const Tensor x = Tensor::zeros({2, 3}, DType::kF32);
   EXPECT_THAT(message_of([&] {
@@ -95,6 +149,10 @@ TEST_F(MixedLinearTest, SaysWhatItTakes) {
                 mixed_linear(x, Weight(Tensor::zeros({4, 3}, DType::kBF16)));
               }),
               HasSubstr("dense f32 weight, got bf16"));
+  EXPECT_THAT(message_of([&] {
+                mixed_linear(x, Weight(Tensor::zeros({4, 3}, DType::kF32)), {}, DType::kI8);
+              }),
+              HasSubstr("rounds factors to bf16 or f16, not to i8"));
 }
 
 }  // namespace

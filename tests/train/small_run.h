@@ -3,6 +3,7 @@
 // All of a run that a test needs: a LLaMA of a few thousand parameters and documents whose next id follows
 // from the one before by a rule, so that there is something to learn.
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -29,12 +30,14 @@ inline std::vector<data::Document> rule_documents(uint64_t seed, int64_t count) 
 
 struct SmallRun {
   /// Everything equal for equal arguments, the tokens aside, which are written to `folder`; `model_seed` 0:
-  /// as `seed`.
+  /// as `seed`. `rewrite` changes the model before the trainer sees it.
   SmallRun(const std::string& folder, uint64_t seed, const TrainerOptions& options = {},
-           const std::string& optimizer = "adamw", uint64_t model_seed = 0)
+           const std::string& optimizer = "adamw", uint64_t model_seed = 0,
+           const std::function<void(nn::Model&)>& rewrite = {})
       : model(testing::random_llama(model_seed == 0 ? seed : model_seed)),
         batches({data::token_set_of(rule_documents(seed, 50), folder)},
                 {.seq = 16, .batch = 3, .seed = seed}) {
+    if (rewrite) rewrite(*model);
     nn::walk_parameters(*model, [](const std::string&, nn::Parameter& parameter) {
       if (!parameter.requires_gradient()) parameter.require_gradient();
     });
