@@ -10,20 +10,33 @@
 namespace martlet::ops {
 namespace {
 
+std::string_view pairs_of_bf16(const AttentionBackward& backward) {
+  const AttentionProblem& problem = backward.problem;
+  bool narrow = problem.q.dtype() == DType::kBF16;
+  for (const AttentionSequence& sequence : problem.sequences)
+    narrow &= sequence.keys.dtype() == DType::kBF16 && sequence.values.dtype() == DType::kBF16;
+  if (!narrow) return "operands of f32";
+  return cpu_features().avx512_bf16 ? "" : "no AVX-512 BF16";
+}
+
 constexpr Kernel<AttentionBackward> kKernels[] = {
+    {"avx512bf16", Device::kCpu, pairs_of_bf16,
+     [](const AttentionBackward& backward) {
+       cpu::run_attention_backward(backward, cpu::attention_backward_avx512bf16());
+     }},
     {"avx512", Device::kCpu,
      [](const AttentionBackward&) -> std::string_view { return cpu_features().avx512 ? "" : "no AVX-512"; },
      [](const AttentionBackward& backward) {
-       cpu::run_attention_backward(backward, cpu::attention_backward_avx512);
+       cpu::run_attention_backward(backward, cpu::attention_backward_avx512());
      }},
     {"avx2", Device::kCpu,
      [](const AttentionBackward&) -> std::string_view { return cpu_features().avx2 ? "" : "no AVX2"; },
      [](const AttentionBackward& backward) {
-       cpu::run_attention_backward(backward, cpu::attention_backward_avx2);
+       cpu::run_attention_backward(backward, cpu::attention_backward_avx2());
      }},
     {"portable", Device::kCpu, nullptr,
      [](const AttentionBackward& backward) {
-       cpu::run_attention_backward(backward, cpu::attention_backward_portable);
+       cpu::run_attention_backward(backward, cpu::attention_backward_portable());
      }},
     {"reference", Device::kReference, nullptr, attention_backward_reference},
 };

@@ -37,10 +37,9 @@ void record_attention(const AttentionProblem& problem, Tensor& result);
 void attention_backward_reference(const AttentionBackward& backward);
 
 namespace cpu {
-struct AttentionBackwardUnit;
-using AttentionBackwardKernel = void (*)(const AttentionBackwardUnit&);
+struct AttentionBackwardKernel;
 /// Shares the work out between threads and calls the kernel of one instruction set.
-void run_attention_backward(const AttentionBackward& backward, AttentionBackwardKernel kernel);
+void run_attention_backward(const AttentionBackward& backward, const AttentionBackwardKernel& kernel);
 }  // namespace cpu
 
 }  // namespace martlet::ops

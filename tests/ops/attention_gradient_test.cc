@@ -107,7 +107,12 @@ TEST_F(AttentionGradient, OfManyTilesAgreesWithTheReference) {
     SCOPED_TRACE(&item - cases);
     expect_same_gradient(inputs_of(item, draws), operation_of(item), {2e-4, 5e-5});
   }
-  expect_same_gradient(inputs_of(cases[0], draws, DType::kBF16), operation_of(cases[0]), {2e-2, 2e-2});
+  // A bf16 is off by 2^-9 at most, and by a third of 2^-8 on average over its range: once as a result, once
+  // as a weight or its gradient where pairs of bf16 are multiplied.
+  for (const Case& item : cases) {
+    SCOPED_TRACE(&item - cases);
+    expect_gradient_within(inputs_of(item, draws, DType::kBF16), operation_of(item), 4e-3);
+  }
 }
 
 TEST_F(AttentionGradient, OfNothing) {

@@ -119,8 +119,11 @@ void expect_gradient(const std::vector<Tensor>& inputs, const Operation& operati
   expect_same_gradient(given, operation, tolerance.devices);
 }
 
-void expect_same_gradient(const std::vector<Tensor>& inputs, const Operation& operation,
-                          const Tolerance& tolerance, bool fused_agree) {
+namespace {
+
+/// Calls check(at the processor's level, gradients there, the reference device's) at every instruction set.
+template <typename Check>
+void compare_gradients(const std::vector<Tensor>& inputs, const Operation& operation, const Check& check) {
   std::vector<Tensor> on_reference;
   std::vector<Tensor> dense;
   for (const Tensor& input : inputs) {
@@ -128,20 +131,48 @@ void expect_same_gradient(const std::vector<Tensor>& inputs, const Operation& op
     dense.push_back(input.defined() ? input.clone() : input);
   }
   const std::vector<Tensor> expected = gradients_of(on_reference, operation);
-  std::vector<Tensor> fused;
   at_every_level([&] {
     set_thread_count(1);
     const std::vector<Tensor> actual = gradients_of(inputs, operation);
-    if (cpu_features().avx2 && fused.empty()) fused = actual;
-    if (cpu_features().avx2 && fused_agree) expect_same_bits(actual, fused, "against AVX-512");
     for (size_t i = 0; i < actual.size(); ++i) {
       if (!actual[i].defined()) continue;
       SCOPED_TRACE("gradient of input " + std::to_string(i));
-      expect_close(actual[i], expected[i].to(Device::kCpu), tolerance);
+      check(actual[i], expected[i].to(Device::kCpu));
     }
     expect_same_bits(gradients_of(dense, operation), actual, "another layout");
     set_thread_count(2);
     expect_same_bits(gradients_of(inputs, operation), actual, "two threads");
+  });
+}
+
+}  // namespace
+
+void expect_same_gradient(const std::vector<Tensor>& inputs, const Operation& operation,
+                          const Tolerance& tolerance, bool fused_agree) {
+  compare_gradients(inputs, operation, [&](const Tensor& actual, const Tensor& expected) {
+    expect_close(actual, expected, tolerance);
+  });
+  if (!fused_agree) return;
+  std::vector<Tensor> fused;
+  at_every_level([&] {
+    if (!cpu_features().avx2) return;
+    std::vector<Tensor> actual = gradients_of(inputs, operation);
+    if (!fused.empty()) expect_same_bits(actual, fused, "against AVX-512");
+    fused = std::move(actual);
+  });
+}
+
+void expect_gradient_within(const std::vector<Tensor>& inputs, const Operation& operation, double relative) {
+  compare_gradients(inputs, operation, [&](const Tensor& actual, const Tensor& expected) {
+    const std::vector<double> got = as_doubles(actual);
+    const std::vector<double> wanted = as_doubles(expected);
+    double distance = 0;
+    double norm = 0;
+    for (size_t i = 0; i < got.size(); ++i) {
+      distance += (got[i] - wanted[i]) * (got[i] - wanted[i]);
+      norm += wanted[i] * wanted[i];
+    }
+    EXPECT_LE(std::sqrt(distance), relative * std::sqrt(norm));
   });
 }
 

@@ -31,4 +31,8 @@ void expect_gradient(const std::vector<Tensor>& inputs, const Operation& operati
 void expect_same_gradient(const std::vector<Tensor>& inputs, const Operation& operation,
                           const Tolerance& tolerance = {1e-5, 1e-5}, bool fused_agree = true);
 
+/// For rules that round on their way: at every instruction set each gradient as a whole differs from the
+/// reference device's by at most `relative` of its Euclidean norm; layouts and threads give the same bits.
+void expect_gradient_within(const std::vector<Tensor>& inputs, const Operation& operation, double relative);
+
 }  // namespace martlet::ops::testing

@@ -21,25 +21,6 @@ Tensor drawn_integers(Draws& draws, const Shape& shape, int64_t least, int64_t m
   return Tensor::from(values, shape);
 }
 
-std::vector<double> as_doubles(const Tensor& tensor) {
-  std::vector<double> values;
-  switch (tensor.dtype()) {
-    case DType::kF32:
-      for (float value : tensor.to_vector<float>()) values.push_back(static_cast<double>(value));
-      break;
-    case DType::kBF16:
-      for (BF16 value : tensor.to_vector<BF16>()) values.push_back(static_cast<double>(to_float(value)));
-      break;
-    case DType::kF16:
-      for (F16 value : tensor.to_vector<F16>()) values.push_back(static_cast<double>(to_float(value)));
-      break;
-    default:
-      for (int64_t value : cast(tensor, DType::kI64).to_vector<int64_t>())
-        values.push_back(static_cast<double>(value));
-  }
-  return values;
-}
-
 }  // namespace
 
 Tensor Draws::dense(const Shape& shape, DType dtype, float scale) {
@@ -85,6 +66,25 @@ Tensor Draws::any_layout(const Shape& shape, DType dtype, float scale) {
     return dense(one, dtype, scale).expand(shape);
   }
   return dense(shape, dtype, scale);
+}
+
+std::vector<double> as_doubles(const Tensor& tensor) {
+  std::vector<double> values;
+  switch (tensor.dtype()) {
+    case DType::kF32:
+      for (float value : tensor.to_vector<float>()) values.push_back(static_cast<double>(value));
+      break;
+    case DType::kBF16:
+      for (BF16 value : tensor.to_vector<BF16>()) values.push_back(static_cast<double>(to_float(value)));
+      break;
+    case DType::kF16:
+      for (F16 value : tensor.to_vector<F16>()) values.push_back(static_cast<double>(to_float(value)));
+      break;
+    default:
+      for (int64_t value : cast(tensor, DType::kI64).to_vector<int64_t>())
+        values.push_back(static_cast<double>(value));
+  }
+  return values;
 }
 
 OpTest::~OpTest() {

@@ -52,6 +52,9 @@ void at_every_level(const std::function<void()>& body);
 /// The elements as bytes in row-major order.
 std::vector<std::byte> bits_of(const Tensor& tensor);
 
+/// The elements of any dtype in row-major order.
+std::vector<double> as_doubles(const Tensor& tensor);
+
 /// Absolute and relative error allowed before the result's own rounding to bf16 or f16.
 struct Tolerance {
   double relative = 1e-6;

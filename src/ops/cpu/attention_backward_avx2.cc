@@ -4,12 +4,13 @@
 // Keeps the order.
 #include "ops/cpu/float_blocks_avx2.h"
 // Keeps the order.
-#include "ops/cpu/attention_backward_templates.h"
+#include "ops/cpu/attention_backward_f32_templates.h"
 
 namespace martlet::ops::cpu {
 
-void attention_backward_avx2(const AttentionBackwardUnit& unit) {
-  run_unit(unit);
+const AttentionBackwardKernel& attention_backward_avx2() {
+  static constexpr AttentionBackwardKernel kKernel = {run_unit, scratch_floats};
+  return kKernel;
 }
 
 }  // namespace martlet::ops::cpu

@@ -42,7 +42,7 @@ float* zeros(std::vector<float>& buffer, int64_t count) {
 
 class BackwardRun {
  public:
-  BackwardRun(const AttentionBackward& backward, AttentionBackwardKernel kernel)
+  BackwardRun(const AttentionBackward& backward, const AttentionBackwardKernel& kernel)
       : backward_(backward),
         problem_(backward.problem),
         kernel_(kernel),
@@ -163,8 +163,8 @@ class BackwardRun {
     unit.scale = options.scale;
     unit.soft_cap = options.soft_cap;
     set_bias(sequence, head, unit);
-    unit.scratch = room(buffers.scratch, attention_backward_scratch(q_pitch_, v_pitch_), 1, 1);
-    kernel_(unit);
+    unit.scratch = room(buffers.scratch, kernel_.scratch_floats(unit), 1, 1);
+    kernel_.run(unit);
     const AttentionGradients& out = backward_.out;
     for (int64_t row = 0; row < unit.queries * group_; ++row)
       write_row(unit.dq + row * q_pitch_, out.q, sequence.query_begin + row / group_,
@@ -199,7 +199,7 @@ class BackwardRun {
 
   const AttentionBackward& backward_;
   const AttentionProblem& problem_;
-  AttentionBackwardKernel kernel_;
+  const AttentionBackwardKernel& kernel_;
   const RowKernels& rows_ = row_kernels();
   const GradientKernels& kernels_ = gradient_kernels();
   int64_t heads_;
@@ -211,7 +211,7 @@ class BackwardRun {
 
 }  // namespace
 
-void run_attention_backward(const AttentionBackward& backward, AttentionBackwardKernel kernel) {
+void run_attention_backward(const AttentionBackward& backward, const AttentionBackwardKernel& kernel) {
   BackwardRun(backward, kernel).run();
 }
 

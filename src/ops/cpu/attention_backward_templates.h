@@ -6,7 +6,8 @@
 // With weights p = exp(score - log_sum), which are computed again, and d = the sum of dy times the result:
 // dvalue = p^T dy, dp = dy value^T, dscore = p (dp - d), dq = dscore key, dkey = dscore^T q. All five
 // products of a tile are C += A B with a block of C in registers, one chain of fused multiply-adds for each
-// element.
+// element. A word is what one step of a chain takes of a row of A and a column of B: an f32, or a pair of
+// bf16.
 
 #include "ops/cpu/attention_backward_tiles.h"
 #include "ops/cpu/attention_tiles.h"
@@ -21,12 +22,20 @@ inline int64_t most(int64_t a, int64_t b) {
   return a < b ? b : a;
 }
 
-/// C[rows, columns] (+)= A B. A's element (row, k) is a[row * a_row + k * a_step]: rows as they lie, or
-/// columns of a transposed tile. `columns` is a multiple of 16.
+inline Floats load_words(const float* from) {
+  return load(from);
+}
+inline Floats all_words(const float* from) {
+  return all(*from);
+}
+
+/// C[rows, columns] (+)= A B. A's word (row, k) is a[row * a_row + k * a_step]: rows as they lie, or columns
+/// of a transposed tile. `columns` is a multiple of 16.
+template <typename Word>
 struct Product {
-  const float* a;
+  const Word* a;
   int64_t a_row, a_step;
-  const float* b;
+  const Word* b;
   int64_t b_stride;
   int64_t rows, columns, depth;
   float* c;
@@ -37,8 +46,8 @@ struct Product {
 constexpr int kMaxRows = 8;
 constexpr int kMaxColumns = 4;  // vectors of sixteen
 
-template <int kRows, int kColumns>
-void multiply_block(const Product& product) {
+template <typename Word, int kRows, int kColumns>
+void multiply_block(const Product<Word>& product) {
   Floats sums[kRows][kColumns];
 #pragma GCC unroll 8
   for (int row = 0; row < kRows; ++row) {
@@ -46,15 +55,15 @@ void multiply_block(const Product& product) {
     for (int column = 0; column < kColumns; ++column)
       sums[row][column] = product.add ? load(product.c + row * product.c_stride + column * 16) : all(0.0f);
   }
-  const float* a = product.a;
-  const float* b = product.b;
+  const Word* a = product.a;
+  const Word* b = product.b;
   for (int64_t k = 0; k < product.depth; ++k, a += product.a_step, b += product.b_stride) {
-    Floats columns[kColumns];
+    decltype(load_words(b)) columns[kColumns];
 #pragma GCC unroll 4
-    for (int column = 0; column < kColumns; ++column) columns[column] = load(b + column * 16);
+    for (int column = 0; column < kColumns; ++column) columns[column] = load_words(b + column * 16);
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) {
-      const Floats factor = all(a[row * product.a_row]);
+      const auto factor = all_words(a + row * product.a_row);
 #pragma GCC unroll 4
       for (int column = 0; column < kColumns; ++column)
         sums[row][column] = multiply_add(factor, columns[column], sums[row][column]);
@@ -68,34 +77,38 @@ void multiply_block(const Product& product) {
   }
 }
 
-using MultiplyBlock = void (*)(const Product&);
+template <typename Word>
+using MultiplyBlock = void (*)(const Product<Word>&);
 
 /// A block that does not fit the registers is never chosen.
-template <int kRows, int kColumns>
-constexpr MultiplyBlock product_block() {
+template <typename Word, int kRows, int kColumns>
+constexpr MultiplyBlock<Word> product_block() {
   if constexpr (kRows * kColumns <= kBlockSums) {
-    return multiply_block<kRows, kColumns>;
+    return multiply_block<Word, kRows, kColumns>;
   } else {
     return nullptr;
   }
 }
 
-template <int kRows>
-constexpr void fill_blocks(MultiplyBlock (&blocks)[kMaxRows][kMaxColumns]) {
-  blocks[kRows - 1][0] = product_block<kRows, 1>();
-  blocks[kRows - 1][1] = product_block<kRows, 2>();
-  blocks[kRows - 1][2] = product_block<kRows, 3>();
-  blocks[kRows - 1][3] = product_block<kRows, 4>();
-  if constexpr (kRows > 1) fill_blocks<kRows - 1>(blocks);
+template <typename Word, int kRows>
+constexpr void fill_blocks(MultiplyBlock<Word> (&blocks)[kMaxRows][kMaxColumns]) {
+  blocks[kRows - 1][0] = product_block<Word, kRows, 1>();
+  blocks[kRows - 1][1] = product_block<Word, kRows, 2>();
+  blocks[kRows - 1][2] = product_block<Word, kRows, 3>();
+  blocks[kRows - 1][3] = product_block<Word, kRows, 4>();
+  if constexpr (kRows > 1) fill_blocks<Word, kRows - 1>(blocks);
 }
 
+template <typename Word>
 struct Blocks {
-  MultiplyBlock at[kMaxRows][kMaxColumns] = {};
-  constexpr Blocks() { fill_blocks<kMaxRows>(at); }
+  MultiplyBlock<Word> at[kMaxRows][kMaxColumns] = {};
+  constexpr Blocks() { fill_blocks<Word, kMaxRows>(at); }
 };
-constexpr Blocks kProductBlocks;
+template <typename Word>
+constexpr Blocks<Word> kProductBlocks;
 
-void multiply_tile(const Product& product) {
+template <typename Word>
+void multiply_tile(const Product<Word>& product) {
   const int64_t vectors = product.columns / 16;
   const int64_t fit = least(kMaxColumns, most(1, kBlockSums / least(most(product.rows, 1), 6)));
   const int64_t blocks = (vectors + fit - 1) / fit;
@@ -103,33 +116,20 @@ void multiply_tile(const Product& product) {
   const int64_t height = least(kMaxRows, kBlockSums / width);
   for (int64_t vector = 0; vector < vectors; vector += width)
     for (int64_t row = 0; row < product.rows; row += height) {
-      Product block = product;
+      Product<Word> block = product;
       block.a += row * product.a_row;
       block.b += vector * 16;
       block.c += row * product.c_stride + vector * 16;
-      kProductBlocks.at[least(height, product.rows - row) - 1][least(width, vectors - vector) - 1](block);
-    }
-}
-
-/// `count` rows of `pitch` as columns of [pitch, kBackwardTile], zeros behind the last.
-void transpose_rows(const float* rows, int64_t count, int64_t pitch, float* to) {
-  for (int64_t row = 0; row < kBackwardTile; row += 16)
-    for (int64_t i = 0; i < pitch; i += 16) {
-      Floats lines[16];
-      for (int line = 0; line < 16; ++line)
-        lines[line] = row + line < count ? load(rows + (row + line) * pitch + i) : all(0.0f);
-      transpose(lines);
-      for (int line = 0; line < 16; ++line) store(to + (i + line) * kBackwardTile + row, lines[line]);
+      kProductBlocks<Word>.at[least(height, product.rows - row) - 1][least(width, vectors - vector) - 1](
+          block);
     }
 }
 
 /// Keys [key, key + keys) against rows [row, row + rows).
 struct BackwardTile {
   int64_t key, keys, row, rows;
-  const float* keys_transposed;    // [q_pitch, kBackwardTile]
-  const float* values_transposed;  // [v_pitch, kBackwardTile]
-  float* weights;                  // [rows, kBackwardTile]
-  float* dscores;                  // [rows, kBackwardTile]
+  float* weights;  // [rows, kBackwardTile]
+  float* dscores;  // [rows, kBackwardTile]
 };
 
 struct Lanes {
@@ -188,23 +188,6 @@ void make_gradients(const AttentionBackwardUnit& unit, const BackwardTile& tile)
   }
 }
 
-void run_tile(const AttentionBackwardUnit& unit, const BackwardTile& tile) {
-  const int64_t key_columns = (tile.keys + 15) / 16 * 16;
-  const float* q = unit.q + tile.row * unit.q_pitch;
-  const float* dy = unit.dy + tile.row * unit.v_pitch;
-  multiply_tile({q, unit.q_pitch, 1, tile.keys_transposed, kBackwardTile, tile.rows, key_columns,
-                 unit.q_pitch, tile.weights, kBackwardTile, false});
-  multiply_tile({dy, unit.v_pitch, 1, tile.values_transposed, kBackwardTile, tile.rows, key_columns,
-                 unit.v_pitch, tile.dscores, kBackwardTile, false});
-  make_gradients(unit, tile);
-  multiply_tile({tile.weights, 1, kBackwardTile, dy, unit.v_pitch, tile.keys, unit.v_pitch, tile.rows,
-                 unit.dvalues + tile.key * unit.v_pitch, unit.v_pitch, true});
-  multiply_tile({tile.dscores, kBackwardTile, 1, unit.key_rows + tile.key * unit.q_pitch, unit.q_pitch,
-                 tile.rows, unit.q_pitch, tile.keys, unit.dq + tile.row * unit.q_pitch, unit.q_pitch, true});
-  multiply_tile({tile.dscores, 1, kBackwardTile, q, unit.q_pitch, tile.keys, unit.q_pitch, tile.rows,
-                 unit.dkeys + tile.key * unit.q_pitch, unit.q_pitch, true});
-}
-
 /// Whether any of the tile's rows sees any of its keys. What a row sees moves on with its query, both ends of
 /// it.
 bool sees_any(const AttentionBackwardUnit& unit, const BackwardTile& tile) {
@@ -216,20 +199,16 @@ bool sees_any(const AttentionBackwardUnit& unit, const BackwardTile& tile) {
   return last.begin < last.end;
 }
 
-void run_unit(const AttentionBackwardUnit& unit) {
-  float* keys_transposed = unit.scratch;
-  float* values_transposed = keys_transposed + kBackwardTile * unit.q_pitch;
-  float* weights = values_transposed + kBackwardTile * unit.v_pitch;
-  BackwardTile tile{
-      0, 0, 0, 0, keys_transposed, values_transposed, weights, weights + kBackwardTile * kBackwardTile};
+/// Calls prepare(tile) for every tile of keys, and run(tile) for every tile of rows that sees any of them.
+template <typename Prepare, typename RunTile>
+void for_tiles(const AttentionBackwardUnit& unit, BackwardTile tile, Prepare prepare, RunTile run) {
   const int64_t rows = unit.queries * unit.group;
   for (tile.key = 0; tile.key < unit.keys; tile.key += kBackwardTile) {
     tile.keys = least(kBackwardTile, unit.keys - tile.key);
-    transpose_rows(unit.key_rows + tile.key * unit.q_pitch, tile.keys, unit.q_pitch, keys_transposed);
-    transpose_rows(unit.value_rows + tile.key * unit.v_pitch, tile.keys, unit.v_pitch, values_transposed);
+    prepare(tile);
     for (tile.row = 0; tile.row < rows; tile.row += kBackwardTile) {
       tile.rows = least(kBackwardTile, rows - tile.row);
-      if (sees_any(unit, tile)) run_tile(unit, tile);
+      if (sees_any(unit, tile)) run(tile);
     }
   }
 }

@@ -11,8 +11,8 @@
 
 namespace martlet::ops::cpu {
 
-/// Keys and rows of a tile: five blocks of 64 x 64 scores and of 64 x 128 operands stay in a second-level
-/// cache of 512 KiB.
+/// Keys and rows of a tile (an even number): five blocks of 64 x 64 scores and of 64 x 128 operands stay in a
+/// second-level cache of 512 KiB.
 inline constexpr int64_t kBackwardTile = 64;
 
 /// All rows are f32 and dense; `q_pitch` and `v_pitch` are head_dim and value_dim rounded up to 16, with
@@ -42,19 +42,20 @@ struct AttentionBackwardUnit {
   float* dbias = nullptr;  // likewise; written
   int64_t dbias_query_stride = 0, dbias_head_stride = 0;
 
-  float* scratch = nullptr;  // attention_backward_scratch(...) floats
+  float* scratch = nullptr;  // as the kernel asks for
 };
 
-void attention_backward_portable(const AttentionBackwardUnit& unit);
-void attention_backward_avx2(const AttentionBackwardUnit& unit);
-void attention_backward_avx512(const AttentionBackwardUnit& unit);
+struct AttentionBackwardKernel {
+  void (*run)(const AttentionBackwardUnit& unit);
+  /// Floats of scratch for a unit of these sizes.
+  int64_t (*scratch_floats)(const AttentionBackwardUnit& unit);
+};
 
-namespace {
+const AttentionBackwardKernel& attention_backward_portable();
+const AttentionBackwardKernel& attention_backward_avx2();
+const AttentionBackwardKernel& attention_backward_avx512();
+/// For operands that are bf16: weights and the gradients of scores are rounded to it as well, for the
+/// products that they enter (as FlashAttention does, Dao 2023); sums are f32.
+const AttentionBackwardKernel& attention_backward_avx512bf16();
 
-/// Floats of scratch: keys and values of a tile transposed, weights, and the gradients of weights.
-inline int64_t attention_backward_scratch(int64_t q_pitch, int64_t v_pitch) {
-  return kBackwardTile * (q_pitch + v_pitch + 2 * kBackwardTile);
-}
-
-}  // namespace
 }  // namespace martlet::ops::cpu
