@@ -9,6 +9,7 @@ namespace {
 constexpr std::array kVerbs{
     Verb{"quickstart", "from nothing to a conversation with a small model", run_quickstart},
     Verb{"train", "train a model from scratch, or go on from one", run_train},
+    Verb{"do", "a recipe's tables in order, each what its verb is to do", run_do},
     Verb{"runs", "training runs so far: list, curves, comparisons", run_runs},
     Verb{"chat", "talk with a model", run_chat},
     Verb{"run", "continue a prompt, or a file of prompts", run_run},

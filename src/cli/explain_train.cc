@@ -223,7 +223,7 @@ int explain_train(std::span<const std::string> arguments) {
   options.flag("--analyze", analyze, "run some steps too, on random ids, and put measured beside predicted")
       .flag("--json", json, "one object for programs");
   if (!options.parse(arguments)) return 0;
-  request.finish(options, false);
+  request.finish(false);
   models::OpenModel model = open_to_train(request, analyze ? Values::kReal : Values::kNone);
   plan::TrainPlan plan = plan_of(request, model);
   Explained explained{request, model, goal_of(request), std::move(plan), plan::measure_training_speed(),

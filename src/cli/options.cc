@@ -32,6 +32,26 @@ std::string joined(std::span<const std::string> words, std::string_view separato
   return fmt::format("{}", fmt::join(words, separator));
 }
 
+/// What a recipe calls it; empty where it has no place in one.
+std::string key_in_recipe(const Option& option) {
+  if (option.about) return "";
+  if (!option.positional) return option.key;
+  std::string key = option.metavar;
+  for (char& c : key) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return key;
+}
+
+/// The table of a recipe that a dotted name means, or null.
+const Json* table_of(const Json& recipe, std::string_view name) {
+  const Json* table = &recipe;
+  while (table != nullptr && !name.empty()) {
+    const size_t dot = std::min(name.find('.'), name.size());
+    table = table->is_object() ? table->find(name.substr(0, dot)) : nullptr;
+    name.remove_prefix(std::min(dot + 1, name.size()));
+  }
+  return table != nullptr && table->is_object() ? table : nullptr;
+}
+
 /// A real number written whole; nothing else in the text.
 bool parse_real(const std::string& text, double& value) {
   char* end = nullptr;
@@ -57,6 +77,23 @@ Options::Options(std::string_view verb, std::string_view example) : verb_(verb),
   count("--threads", "N", threads_, "threads to use; 0 takes all that the machine grants", 0, 4096);
   choice("--log", log_, {"off", "warning", "info", "debug"},
          "what to tell of the inner work, on standard error");
+  text("--recipe", "FILE.toml", recipe_, "take what is not given here from the recipe's table of this verb");
+  options_.back().about = true;
+  flag("--check", check_, "read the options, say what is wrong with them, and do nothing");
+  options_.back().about = true;
+  // "eval loss" has the table [eval.loss].
+  tables_ = {verb_};
+  for (char& c : tables_.front())
+    if (c == ' ') c = '.';
+}
+
+Options& Options::recipe(std::string_view metavar, std::string& into, std::string_view help,
+                         std::vector<std::string> tables) {
+  positional(metavar, into, help, false);
+  options_.back().about = true;
+  recipe_word_ = &into;
+  tables_ = std::move(tables);
+  return *this;
 }
 
 Options& Options::add(Option option) {
@@ -200,10 +237,10 @@ Options& Options::choice(std::string_view names, std::string& into, std::vector<
   return add(std::move(option));
 }
 
-bool Options::parse(std::span<const std::string> arguments) {
+std::vector<std::vector<std::string>> Options::words_by_option(std::span<const std::string> arguments,
+                                                               bool& wants_help) {
   CLI::App app;
   app.set_help_flag();
-  bool wants_help = false;
   app.add_flag("-h,--help", wants_help);
   std::vector<std::vector<std::string>> values(options_.size());
   std::vector<std::string> names{"--help"};
@@ -223,10 +260,7 @@ bool Options::parse(std::span<const std::string> arguments) {
   } catch (const CLI::ParseError& error) {
     fail(ErrorCode::kUsage, "{}: {}; `martlet {} --help` lists the options", verb_, describe(error), verb_);
   }
-  if (wants_help) {
-    fmt::print("{}", help());
-    return false;
-  }
+  if (wants_help) return values;
   // What is no option fills the positional words in order.
   size_t place = 0;
   for (const std::string& word : app.remaining()) {
@@ -242,15 +276,29 @@ bool Options::parse(std::span<const std::string> arguments) {
     fail(ErrorCode::kUsage, "{} has no place for '{}'{}; `martlet {} --help` lists the options", verb_, word,
          nearest ? fmt::format(" (did you mean {}?)", *nearest) : "", verb_);
   }
+  return values;
+}
+
+bool Options::parse(std::span<const std::string> arguments) {
+  bool wants_help = false;
+  std::vector<std::vector<std::string>> values = words_by_option(arguments, wants_help);
+  if (wants_help) {
+    fmt::print("{}", help());
+    return false;
+  }
   for (size_t i = 0; i < options_.size(); ++i) {
     Option& option = options_[i];
-    if (option.required && values[i].empty())
-      fail(ErrorCode::kUsage, "{} needs {}: {}; for example: {}", verb_, option.metavar, option.help,
-           example_);
     option.given = !values[i].empty();
     if (option.given && !option.repeats) values[i] = {values[i].back()};
     for (const std::string& value : values[i]) option.assign(value);
   }
+  if (recipe_.empty() && recipe_word_ != nullptr) recipe_ = *recipe_word_;
+  if (!recipe_.empty()) fill_from_recipe(recipe_);
+  for (const Option& option : options_)
+    if (option.required && !option.given && !option.filled)
+      fail(ErrorCode::kUsage, "{} needs {}: {}; for example: {}", verb_, option.metavar, option.help,
+           example_);
+  if (check_) return false;
   set_thread_count(static_cast<int>(threads_));
   log::set_level(log_ == "debug"     ? log::Level::kDebug
                  : log_ == "info"    ? log::Level::kInfo
@@ -259,19 +307,34 @@ bool Options::parse(std::span<const std::string> arguments) {
   return true;
 }
 
+void Options::fill_from_recipe(const std::string& file) {
+  const Json recipe = parse_toml_file(file);
+  bool found = false;
+  for (const std::string& name : tables_) {
+    const Json* table = table_of(recipe, name);
+    if (table == nullptr) continue;
+    found = true;
+    fill_from(*table, fmt::format("{} [{}]", file, name));
+  }
+  if (!found)
+    bad_input("{} has no table [{}], from which {} takes its options", file, joined(tables_, "] or ["),
+              verb_);
+}
+
 void Options::fill_from(const Json& table, std::string_view source) {
   std::vector<std::string> known;
   for (const Option& option : options_)
-    if (!option.positional) known.push_back(option.key);
+    if (const std::string key = key_in_recipe(option); !key.empty()) known.push_back(key);
   for (const auto& [key, value] : table.object()) {
     const auto option = std::find_if(options_.begin(), options_.end(),
-                                     [&key = key](const Option& o) { return !o.positional && o.key == key; });
+                                     [&key = key](const Option& o) { return key_in_recipe(o) == key; });
     if (option == options_.end()) {
       const std::optional<std::string> nearest = nearest_name(key, known);
       bad_input("{}, line {}: unknown key '{}'{}", source, value.line(), key,
                 nearest ? fmt::format("; did you mean '{}'?", *nearest) : "");
     }
     if (option->given) continue;
+    option->filled = true;
     try {
       if (option->repeats && value.is_array())
         for (const Json& item : value.array()) option->assign(as_word(item));
@@ -286,7 +349,7 @@ void Options::fill_from(const Json& table, std::string_view source) {
 Json Options::values() const {
   Json values{Json::Object{}};
   for (const Option& option : options_)
-    if (!option.positional) values.set(option.key, option.read());
+    if (!option.positional && !option.about) values.set(option.key, option.read());
   return values;
 }
 

@@ -25,6 +25,8 @@ struct Option {
   bool required = false;
   bool repeats = false;  ///< may be given several times
   bool given = false;    ///< set by the command line
+  bool filled = false;   ///< set by a recipe
+  bool about = false;    ///< says where options come from: no key of a recipe, and no value of the verb's
   /// Checks and stores one value; throws Error naming what was expected.
   std::function<void(const std::string& value)> assign;
   std::function<Json()> read;  ///< the value as it stands
@@ -53,17 +55,24 @@ class Options {
   Options& choice(std::string_view names, std::string& into, std::vector<std::string> choices,
                   std::string_view help);
 
-  /// Reads the words after the verb. False when help was asked for and has been printed: the verb returns 0.
-  /// Throws kUsage. Also applies what every verb has: --threads and --log.
+  /// A positional word that names a recipe, whose `tables` it is that are read.
+  Options& recipe(std::string_view metavar, std::string& into, std::string_view help,
+                  std::vector<std::string> tables);
+
+  /// Reads the words after the verb, and a recipe where one is named. False when help was asked for and has
+  /// been printed, or when all was only to be checked: the verb returns 0. Throws kUsage, and kBadInput for
+  /// what a recipe says. Also applies what every verb has: --threads and --log.
   [[nodiscard]] bool parse(std::span<const std::string> arguments);
 
   /// Fills every option that the command line did not give from a recipe's table; unknown keys are errors
-  /// with the nearest known one.
+  /// with the nearest known one. The key of a positional word is its metavar in small letters.
   void fill_from(const Json& table, std::string_view source);
 
   /// Every option by its key, with the value that it has now.
   Json values() const;
 
+  /// True when all was only to be checked.
+  bool only_checks() const { return check_; }
   /// True when the command line gave the option with this key.
   bool given(std::string_view key) const;
   std::span<const Option> declarations() const { return options_; }
@@ -71,12 +80,19 @@ class Options {
 
  private:
   Options& add(Option option);
+  std::vector<std::vector<std::string>> words_by_option(std::span<const std::string> arguments,
+                                                        bool& wants_help);
+  void fill_from_recipe(const std::string& file);
 
   std::string verb_;
   std::string example_;
   std::vector<Option> options_;
   int64_t threads_ = 0;
   std::string log_ = "off";
+  std::string recipe_;
+  bool check_ = false;
+  std::string* recipe_word_ = nullptr;  // where `recipe` put it
+  std::vector<std::string> tables_;     // of a recipe
 };
 
 }  // namespace martlet::cli

@@ -11,7 +11,6 @@
 #include "cli/chat_format.h"
 #include "cli/chat_loop.h"
 #include "cli/first_tokenizer.h"
-#include "cli/lines.h"
 #include "cli/options.h"
 #include "cli/score_table.h"
 #include "cli/terminal.h"
@@ -23,6 +22,7 @@
 #include "nn/tree.h"
 #include "ops/cpu_features.h"
 #include "plan/catalogue.h"
+#include "train/metrics.h"
 #include "train/run_curves.h"
 
 namespace martlet::cli {
@@ -244,15 +244,8 @@ void tell_score(const Request& request, const infer::LanguageModel& model,
 
 /// The curve as text; training has drawn it as a picture and a page.
 void tell_curve(const Request& request) {
-  train::RunCurve run{request.out, {}};
-  const std::string file = request.out + "/metrics.jsonl";
-  for_each_json_line(read_file(file), file, [&](const Json& line, const std::string&) {
-    train::StepRow row;
-    row.step = line.at("step").integer();
-    row.loss = line.at("loss").real();
-    if (const Json* loss = line.find("eval_loss")) row.eval_loss = loss->real();
-    run.rows.push_back(row);
-  });
+  const train::RunCurve run{request.out,
+                            train::metrics_before(request.out + "/metrics.jsonl", request.steps)};
   const chart::Chart curve = train::loss_chart("How " + request.out + " learnt", std::span(&run, 1), {});
   fmt::print("\n{}", chart::terminal(curve, {.columns = std::min(terminal_width(), 100),
                                              .rows = 14,

@@ -32,6 +32,7 @@ RunRecorder::RunRecorder(const RecordOptions& options, const train::RunOptions& 
       on_note_(std::move(on_note)),
       resume_(run.resume),
       wants_events_(!options.tensorboard.empty()),
+      metrics_(run.metrics),
       began_(Clock::now()) {
   started_ = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   description_.folder = absolute_folder(run.folder);
@@ -70,6 +71,27 @@ void RunRecorder::open_events(int64_t first_step) {
   guard("event files",
         [&] { events_.emplace(options_.tensorboard, resume_ ? std::optional(first_step) : std::nullopt); });
   wants_events_ = false;
+}
+
+void RunRecorder::begin(int64_t steps_done) {
+  if (log_) guard("the log of runs", [&] { log_->begin_at(steps_done); });
+  if (steps_done == 0) return;
+  std::vector<train::StepRow> before = train::metrics_before(metrics_, steps_done);
+  int64_t first = before.empty() ? steps_done : before.front().step;
+  if (log_)
+    guard("the log of runs", [&] {
+      const std::vector<train::StepRow> logged = train::RunRecords(log_->path()).rows(log_->id());
+      if (!logged.empty()) first = std::min(first, logged.front().step);
+    });
+  if (first > 0)
+    on_note_(fmt::format("the curve begins at step {}, for {} the steps before", first + 1,
+                         options_.no_log
+                             ? "without the log of runs only --metrics F.jsonl of the whole run has"
+                             : "neither the log of runs nor --metrics has"));
+}
+
+void RunRecorder::settle() {
+  if (log_) guard("the log of runs", [&] { log_->flush_patiently(); });
 }
 
 void RunRecorder::step(const train::StepMetrics& metrics) {
@@ -142,16 +164,18 @@ train::LoggedRun RunRecorder::as_logged() const {
   return run;
 }
 
+std::vector<train::StepRow> RunRecorder::all_rows() const {
+  std::vector<train::StepRow> rows = log_ ? train::RunRecords(log_->path()).rows(log_->id()) : rows_;
+  if (rows.empty() || rows.front().step == 0) return rows;
+  std::vector<train::StepRow> all = train::metrics_before(metrics_, rows.front().step);
+  all.insert(all.end(), rows.begin(), rows.end());
+  return all;
+}
+
 void RunRecorder::write_curves() {
   train::LoggedRun run = as_logged();
-  std::vector<train::StepRow> rows = rows_;
-  if (log_) {
-    // The log knows what the run did before it was resumed.
-    train::RunRecords records(log_->path());
-    run = records.find(std::to_string(log_->id()));
-    rows = records.rows(run.id);
-  }
-  const chart::Page page = train::run_page(run, std::move(rows), {});
+  if (log_) run = train::RunRecords(log_->path()).find(std::to_string(log_->id()));
+  const chart::Page page = train::run_page(run, all_rows(), {});
   chart::Chart loss = page.charts.front();
   loss.title = description_.name;
   write_file(description_.folder + "/curve.svg", chart::svg(loss));

@@ -26,6 +26,11 @@ class RunRecorder {
   RunRecorder(const RunRecorder&) = delete;
   RunRecorder& operator=(const RunRecorder&) = delete;
 
+  /// Before the first step of this process, when so many are done. Says from where the curve begins, where
+  /// that is not the first step.
+  void begin(int64_t steps_done);
+  /// Whatever is not written yet is, before a checkpoint that would outlive it.
+  void settle();
   /// After each step.
   void step(const train::StepMetrics& metrics);
   /// Runs `work`, which calls `step`, notes how it ended, and writes curve.svg and curve.html into the run's
@@ -40,6 +45,8 @@ class RunRecorder {
 
  private:
   void guard(std::string_view what, const std::function<void()>& work);
+  /// What the log has of the run, or this process; what came before that, from the metrics.
+  std::vector<train::StepRow> all_rows() const;
   void open_events(int64_t first_step);
   void finish(train::RunState state, const std::string& message);
   void write_curves();
@@ -53,6 +60,7 @@ class RunRecorder {
   std::optional<int64_t> id_;
   std::optional<train::EventFile> events_;
   bool wants_events_;
+  std::string metrics_;               // the file; or empty
   std::vector<train::StepRow> rows_;  // of this process
   std::chrono::steady_clock::time_point began_;
   double started_ = 0;

@@ -9,8 +9,8 @@ namespace martlet::cli {
 
 void TrainRequest::declare(Options& options) {
   options
-      .positional("RECIPE.toml", recipe, "a file with these options as keys of [model], [data] and [train]",
-                  false)
+      .recipe("RECIPE.toml", recipe, "a file with these options as keys of [model], [data] and [train]",
+              {"model", "data", "train"})
       .text("--init", "MODEL", init, "go on from a model: a directory, a GGUF file or a store name")
       .text("--model", "SHAPE", shape,
             "a new model: 1m, 3m, 7m, 25m, 124m, 350m, 1b, or hidden=288,layers=6,..")
@@ -66,18 +66,13 @@ void TrainRequest::declare(Options& options) {
               "what to do when a loss is not finite or a spike")
       .real("--spike-factor", "X", trainer.spike_factor,
             "a loss so many deviations above the recent ones is a spike, such as 8; 0: none is", 0, 1e9)
-      .flag("--resume", run.resume, "go on from the newest whole checkpoint in --out");
+      .flag("--resume", run.resume, "go on from the newest whole checkpoint in --out, with the same options")
+      .texts("--change", "OPTION", change,
+             "with --resume: an option that may differ from the run so far, such as learning-rate");
   record.declare(options);
 }
 
-void TrainRequest::finish(Options& options, bool writes) {
-  if (!recipe.empty()) {
-    const Json file = parse_toml_file(recipe);
-    for (const auto& [name, table] : file.object()) {
-      if (name != "model" && name != "data" && name != "train") continue;
-      options.fill_from(table, fmt::format("{} [{}]", recipe, name));
-    }
-  }
+void TrainRequest::finish(bool writes) {
   take_dtype();
   check();
   if (writes) check_out();

@@ -14,7 +14,9 @@ namespace martlet::cli {
 
 /// What the command line or a recipe says.
 struct TrainRequest {
-  std::string recipe, init, shape, tokenizer, dtype = "f32", out;
+  std::string recipe;
+  std::vector<std::string> change;  ///< keys that may differ from the run so far
+  std::string init, shape, tokenizer, dtype = "f32", out;
   std::vector<std::string> data, eval_data, rewrites, skip;
   uint64_t memory = 0;    ///< most that the run may take; 0: what there is
   double validation = 0;  ///< share of the data that is held out
@@ -32,9 +34,9 @@ struct TrainRequest {
 
   /// The options, whose values go into this request.
   void declare(Options& options);
-  /// After the command line: fills what it left out from the recipe, where there is one, and checks what must
-  /// hold before anything is read. `out` may stay empty when nothing is written. Throws.
-  void finish(Options& options, bool writes);
+  /// After the options: checks what must hold before anything is read. `out` may stay empty when nothing is
+  /// written. Throws.
+  void finish(bool writes);
   /// Whether a loss on held-out data is wanted.
   bool evaluates() const { return !eval_data.empty() || validation > 0 || run.eval_every > 0; }
 

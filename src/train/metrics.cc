@@ -1,5 +1,6 @@
 #include "train/metrics.h"
 
+#include <cmath>
 #include <sstream>
 #include <unistd.h>
 
@@ -26,6 +27,30 @@ std::string rows_before(const std::string& text, int64_t step) {
 }
 
 }  // namespace
+
+std::vector<StepRow> metrics_before(const std::string& path, int64_t step) {
+  std::vector<StepRow> rows;
+  if (!file_exists(path)) return rows;
+  std::istringstream lines(rows_before(read_file(path), step));
+  const auto number = [](const Json& row, std::string_view key) {
+    const Json* value = row.find(key);
+    return value != nullptr && value->is_number() ? value->real() : std::nan("");
+  };
+  for (std::string line; std::getline(lines, line);) {
+    const Json json = Json::parse(line, path);
+    StepRow row;
+    row.step = json.at("step").integer();
+    row.loss = number(json, "loss");
+    row.learning_rate = number(json, "learning_rate");
+    row.gradient_norm = number(json, "grad_norm");
+    row.tokens_per_second = number(json, "tokens_per_s");
+    const double memory = number(json, "memory_bytes");
+    row.memory_bytes = std::isfinite(memory) ? static_cast<int64_t>(memory) : 0;
+    if (json.find("eval_loss") != nullptr) row.eval_loss = number(json, "eval_loss");
+    rows.push_back(row);
+  }
+  return rows;
+}
 
 int64_t resident_bytes() {
   std::ifstream file("/proc/self/statm");

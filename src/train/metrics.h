@@ -2,13 +2,19 @@
 
 #include <fstream>
 #include <string>
+#include <vector>
 
+#include "train/step_row.h"
 #include "train/trainer.h"
 
 namespace martlet::train {
 
 /// Bytes of memory that this process holds now.
 int64_t resident_bytes();
+
+/// The rows of a metrics file for steps before `step`, in order, without tokens and seconds, which it does
+/// not have; up to a line that is cut or none of this kind. None where there is no such file.
+std::vector<StepRow> metrics_before(const std::string& path, int64_t step);
 
 /// Rows of metrics as JSON lines, each whole on disk before the next step: step, loss, learning_rate,
 /// grad_norm, tokens_per_s, memory_bytes; where there is one, loss_scale; where the step was evaluated,

@@ -31,6 +31,7 @@ class Run {
 
   RunOutcome go() {
     if (options_.resume) take_up();
+    if (options_.on_begin) options_.on_begin(trainer_.steps_done());
     open_metrics();
     last_checkpoint_ = Clock::now();
     while (trainer_.steps_done() < options_.steps && !interrupt_requested()) {
@@ -165,6 +166,7 @@ class Run {
   void begin_checkpoint() {
     const Clock::time_point start = Clock::now();
     settle_checkpoint();
+    if (options_.before_checkpoint) options_.before_checkpoint();
     try {
       writer_.start(copy_of(snapshot()), best());
     } catch (const Error& error) {
@@ -181,6 +183,7 @@ class Run {
     const Clock::time_point start = Clock::now();
     settle_checkpoint();
     if (saved_step_ != trainer_.steps_done()) {
+      if (options_.before_checkpoint) options_.before_checkpoint();
       writer_.start(snapshot(), best());
       const std::optional<Error> error = settle_checkpoint();
       if (error && error->code() != ErrorCode::kExhausted) throw *error;
@@ -192,7 +195,10 @@ class Run {
 
   [[noreturn]] void give_up(const std::string& what) {
     last_checkpoint();
-    failed("{}; a lower learning rate may help; the run is saved behind this step", what);
+    failed(
+        "{}; the run is saved behind this step, and goes on with --resume; --change learning-rate with a "
+        "lower one may help",
+        what);
   }
 
   std::string told(const StepMetrics& step) const {

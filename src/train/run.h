@@ -29,6 +29,11 @@ struct RunOptions {
   /// A text of the model as it stands, told as a note after every `sample_every` steps; 0: never.
   std::function<std::string()> sample;
   int64_t sample_every = 0;
+  /// Told the steps that are done before the first of this process.
+  std::function<void(int64_t steps_done)> on_begin;
+  /// Called before a checkpoint is written: nothing that others know of the steps before it may be lost
+  /// later.
+  std::function<void()> before_checkpoint;
 };
 
 /// Something to tell a person: "resumed at step 400", "step 12: the loss is not finite, skipped".

@@ -123,20 +123,21 @@ void RunLog::insert_run(const RunDescription& description, bool resume) {
   if (!resumed_) id_ = database_->last_row();
 }
 
-void RunLog::write(const StepRow& row) {
-  if (!before_) {
-    before_.emplace();
-    if (resumed_) {
-      Statement before(*database_,
-                       "SELECT seconds, tokens FROM steps WHERE run=? AND step<? ORDER BY step DESC LIMIT 1");
-      before.bind(1, id_).bind(2, row.step);
-      if (before.step()) {
-        before_->seconds = before.real(0);
-        before_->tokens = before.integer(1);
-      }
-      cut(row.step);
-    }
+void RunLog::begin_at(int64_t step) {
+  before_.emplace();
+  if (!resumed_) return;
+  Statement before(*database_,
+                   "SELECT seconds, tokens FROM steps WHERE run=? AND step<? ORDER BY step DESC LIMIT 1");
+  before.bind(1, id_).bind(2, step);
+  if (before.step()) {
+    before_->seconds = before.real(0);
+    before_->tokens = before.integer(1);
   }
+  cut(step);
+}
+
+void RunLog::write(const StepRow& row) {
+  if (!before_) begin_at(row.step);
   if (row.step <= last_step_) cut(row.step);
   last_step_ = row.step;
   if (pending_.size() >= kMostPending)
@@ -150,6 +151,13 @@ void RunLog::write(const StepRow& row) {
 void RunLog::cut(int64_t step) {
   std::erase_if(pending_, [&](const StepRow& row) { return row.step >= step; });
   cut_from_ = std::min(step, cut_from_.value_or(step));
+}
+
+bool RunLog::flush_patiently() {
+  database_->set_wait(kSecondsBetweenWrites);
+  const bool written = flush();
+  database_->set_wait(kImpatience);
+  return written;
 }
 
 bool RunLog::flush() {

@@ -11,6 +11,7 @@
 
 #include "base/database.h"
 #include "base/json.h"
+#include "train/step_row.h"
 
 namespace martlet::train {
 
@@ -24,19 +25,6 @@ struct RunDescription {
   int64_t seed = 0;
   int64_t parameters = 0;
   int64_t steps = 0;  ///< planned
-};
-
-/// A row of `steps`.
-struct StepRow {
-  int64_t step = 0;    ///< from 0
-  double seconds = 0;  ///< of the run, to the end of the step; a pause between stop and resume does not count
-  int64_t tokens = 0;  ///< of the run, to the end of the step
-  double loss = 0;
-  double learning_rate = 0;
-  double gradient_norm = 0;
-  double tokens_per_second = 0;
-  int64_t memory_bytes = 0;
-  std::optional<double> eval_loss;
 };
 
 enum class RunState : uint8_t {
@@ -69,6 +57,9 @@ class RunLog {
   int64_t id() const { return id_; }
   const std::string& path() const { return database_->path(); }
 
+  /// That this process begins with `step`: rows of it and of later ones, which a process that was killed may
+  /// have left, go. Throws as `Database`.
+  void begin_at(int64_t step);
   /// `seconds` and `tokens` of the row count from this process' first step; what a resumed run did before is
   /// added. A step that was written before (a run went back) replaces it and all after it. Throws as
   /// `Database`.
@@ -76,6 +67,9 @@ class RunLog {
   void finish(RunState state, const std::string& message);
   /// Writes what is gathered now; false while another process holds the file.
   bool flush();
+  /// The same, and waits longer for the other process: before a checkpoint, from which a run goes on and
+  /// writes no step again.
+  bool flush_patiently();
 
  private:
   void insert_run(const RunDescription& description, bool resume);

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 
 #include "base/error.h"
+#include "base/files.h"
+#include "base/thread_pool.h"
+#include "scratch.h"
 
 namespace martlet::cli {
 namespace {
@@ -125,6 +128,53 @@ TEST(Options, ARecipeFillsWhatTheCommandLineLeftOpen) {
   EXPECT_EQ(d.temperature, 2.5);
   EXPECT_EQ(d.memory, 2048u);
   EXPECT_THAT(d.prompts, ElementsAre("x", "y"));
+}
+
+class RecipeFile : public ::testing::Test {
+ protected:
+  std::string write(const std::string& text) const {
+    write_file(scratch_.path() + "/r.toml", text);
+    return scratch_.path() + "/r.toml";
+  }
+  Scratch scratch_;
+};
+
+TEST_F(RecipeFile, FillsPositionalWordsToo) {
+  const std::string file = write("[other]\nsteps = 1\n[train]\nmodel = \"small\"\nsteps = 9\nthreads = 1\n");
+  Declared d;
+  ASSERT_TRUE(d.parse({"--recipe", file, "--out", "here"}));
+  EXPECT_EQ(d.model, "small");
+  EXPECT_EQ(d.steps, 9);
+  EXPECT_EQ(d.out, "here");
+  EXPECT_EQ(thread_count(), 1);
+  set_thread_count(0);
+  Declared other;
+  ASSERT_TRUE(other.parse({"tiny", "--recipe", file, "--steps", "7"}));
+  EXPECT_EQ(other.model, "tiny");
+  EXPECT_EQ(other.steps, 7);
+  // Where options come from is none of them.
+  EXPECT_EQ(d.options.values().find("recipe"), nullptr);
+  EXPECT_EQ(d.options.values().find("check"), nullptr);
+}
+
+TEST_F(RecipeFile, IsChecked) {
+  Declared d;
+  EXPECT_FALSE(d.parse({"--check", "--recipe", write("[train]\nmodel = \"small\"\n")}));
+  EXPECT_TRUE(d.options.only_checks());
+  const auto complaint_of = [&](const std::string& text) {
+    Declared declared;
+    try {
+      static_cast<void>(declared.parse({"--check", "--recipe", write(text)}));
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("nothing was thrown");
+  };
+  EXPECT_THAT(complaint_of("[train]\n"), HasSubstr("needs MODEL"));
+  EXPECT_THAT(complaint_of("[trian]\nmodel = \"x\"\n"), HasSubstr("has no table [train]"));
+  EXPECT_THAT(complaint_of("[train]\nmodle = \"x\"\n"),
+              HasSubstr("line 2: unknown key 'modle'; did you mean 'model'?"));
+  EXPECT_THAT(complaint_of("[train]\ncheck = true\n"), HasSubstr("unknown key 'check'"));
 }
 
 TEST(Options, ARecipeWithAnUnknownKeyNamesTheNearest) {

@@ -126,6 +126,16 @@ class TrainStops : public ::testing::Test {
     return losses;
   }
 
+  /// The same of the log of runs, which writes once a second: longer than a process lives that is killed
+  /// here.
+  std::string logged_losses_of(const std::string& name) const {
+    std::string losses;
+    const Json shown = Json::parse(run(scratch, "runs show " + path(name) + " --json").out, name);
+    for (const Json& row : shown.at("rows").array())
+      losses += row.at("step").dump() + " " + row.at("loss").dump() + "\n";
+    return losses;
+  }
+
   Scratch scratch;
   testing::ChatModelDirectory model{1};
 };
@@ -186,6 +196,8 @@ TEST_P(KilledRun, KilledAtAnyInstantItEndsWithTheSameBits) {
   EXPECT_EQ(read_file(path("killed") + "/model.safetensors"),
             read_file(path("whole") + "/model.safetensors"));
   EXPECT_EQ(losses_of("killed"), losses_of("whole"));
+  EXPECT_EQ(logged_losses_of("killed"), losses_of("whole"))
+      << "no step is missing or twice in the log of runs";
 }
 
 }  // namespace

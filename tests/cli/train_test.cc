@@ -147,8 +147,9 @@ TEST_F(TrainVerb, ARunGoesOnOnlyWhenAskedAndOnlyWithItsOwnModel) {
   EXPECT_EQ(train("--steps 4 --resume" + data).code, 0);
   const testing::ModelDirectory other(
       Json(testing::small_llama_config()).set("vocab_size", 400).set("max_position_embeddings", 256), 2);
-  outcome = run(scratch, "train --init " + other.path() + " --tokenizer " + model.path() + " --out " + out() +
-                             " --seq 32 --batch 2 --steps 4 --resume" + data);
+  outcome =
+      run(scratch, "train --init " + other.path() + " --tokenizer " + model.path() + " --out " + out() +
+                       " --seq 32 --batch 2 --steps 4 --resume --change init --change tokenizer" + data);
   EXPECT_EQ(outcome.code, 3);
   EXPECT_THAT(outcome.err, HasSubstr("no checkpoint of the run can be used"));
 }

@@ -127,6 +127,21 @@ TEST(RunLog, AResumedRunReplacesItsRowsFromThereOnAndGoesOnCounting) {
   EXPECT_EQ(records.all().size(), 2u);
 }
 
+TEST(RunLog, ARunThatGoesOnWithoutAStepLosesWhatAKilledOneLeft) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "runs.db";
+  {
+    RunLog log(path, description_of("/runs/one"), false);
+    for (int64_t step = 0; step < 5; ++step) log.write(row_of(step));
+  }
+  RunLog log(path, description_of("/runs/one"), true);
+  log.begin_at(3);
+  log.finish(RunState::kDone, "");
+  RunRecords records(path);
+  EXPECT_EQ(records.find("last").steps, 3);
+  EXPECT_EQ(records.rows(log.id()).size(), 3u);
+}
+
 TEST(RunLog, ResumedFromItsFirstStepOrWithoutARowOfItsOwnItBeginsAnew) {
   const TemporaryFolder folder;
   const std::string path = folder / "runs.db";

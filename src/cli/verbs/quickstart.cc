@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <iostream>
 
 #include "base/error.h"
 #include "base/human.h"
@@ -8,6 +7,7 @@
 #include "cli/options.h"
 #include "cli/pull.h"
 #include "cli/quickstart_train.h"
+#include "cli/standard_input.h"
 #include "cli/store.h"
 #include "cli/terminal.h"
 #include "cli/verbs/verbs.h"
@@ -81,7 +81,12 @@ std::string_view choice_of_a_person() {
       styled(Style::kBold, "Two ways to begin:"));
   std::fflush(stdout);
   std::string line;
-  if (!std::getline(std::cin, line)) return "";
+  while (line.find('\n') == std::string::npos) {
+    const InputState state = read_some_input(line);
+    if (state == InputState::kInterrupted) fail(ErrorCode::kInterrupted, "interrupted");
+    if (state == InputState::kEnd) break;
+  }
+  if (line.empty()) return "";
   return line.starts_with('2') || line.starts_with('t') ? "train" : "talk";
 }
 

@@ -2,6 +2,7 @@
 #include "base/files.h"
 #include "cli/options.h"
 #include "cli/run_recorder.h"
+#include "cli/same_run.h"
 #include "cli/train_planning.h"
 #include "cli/training_line.h"
 #include "cli/training_setup.h"
@@ -20,11 +21,14 @@ int run_train(std::span<const std::string> arguments) {
                   "martlet train --model 7m --tokenizer smollm2 --data notes/ --steps 500 --out mine");
   r.declare(options);
   if (!options.parse(arguments)) return 0;
-  r.finish(options, true);
+  const Json asked = options.values();
+  r.finish(true);
+  if (r.run.resume) refuse_changes(r, asked);
   models::OpenModel model = open_to_train(r);
   const plan::TrainPlan plan = plan_of(r, model);
   if (!plan.fits) fail(ErrorCode::kExhausted, "{}", plan::why_not(plan, goal_of(r)));
   make_directories(r.out);
+  remember_options(r, asked);
   const std::string tokenizer = tokenizer_path(r, model);
   data::Batches batches(token_sets(r, tokenizer, model.tree->shape().vocabulary_size, r.out + "/tokens"),
                         r.batches);
@@ -50,6 +54,8 @@ int run_train(std::span<const std::string> arguments) {
   description.parameters = nn::measure(*model.tree).parameters;
   description.steps = r.run.steps;
   RunRecorder recorder(r.record, r.run, std::move(description), note);
+  r.run.on_begin = [&](int64_t steps_done) { recorder.begin(steps_done); };
+  r.run.before_checkpoint = [&] { recorder.settle(); };
   const train::OnStep on_step = [&](const train::StepMetrics& step) {
     line.show(step);
     recorder.step(step);
