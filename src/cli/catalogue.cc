@@ -22,6 +22,7 @@ constexpr std::array kVerbs{
     Verb{"inspect", "the model as a tree: shapes, types, parameters, bytes", run_inspect},
     Verb{"tensor", "one weight of a model, dequantised", run_tensor},
     Verb{"apply", "rewrite a model and write it as a new one", run_apply},
+    Verb{"convert", "a model as a GGUF file or as a Hugging Face directory", run_convert},
     Verb{"rewrites", "every rewrite, with its arguments", run_rewrites},
     Verb{"probe", "statistics of what modules put out for a prompt", run_probe},
     Verb{"explain", "the plan of a verb: what it would do, take and leave out", run_explain},

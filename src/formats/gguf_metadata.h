@@ -70,15 +70,17 @@ class GgufMetadata {
   std::vector<int64_t> integers(std::string_view key) const;
   std::vector<double> reals(std::string_view key) const;
 
- private:
-  /// One value or, where `kind` was a list, `count` elements of `element`.
+  /// A value as the file stores it: one or, where `kind` is a list, `count` elements of `element`.
   struct Value {
     GgufKind kind = GgufKind::kU8;
     GgufKind element = GgufKind::kU8;
     uint64_t count = 1;
-    std::span<const std::byte> bytes = {};  // of the value, or of all elements
+    std::span<const std::byte> bytes = {};  ///< of the value, or of all elements
   };
+  /// The key must be there; the bytes live as long as texts do.
+  const Value& raw(std::string_view key) const { return at(key); }
 
+ private:
   static Value scan(ByteReader& reader, GgufKind kind, int depth);
   static std::string describe(const Value& value);
   const Value* find(std::string_view key) const;

@@ -50,4 +50,15 @@ GgufTensorType gguf_tensor_type(uint32_t number) {
   bad_input("tensor type {} ({}) is not supported; those supported are {}", number, name, supported_names());
 }
 
+uint32_t gguf_type_number(const GgufTensorType& type) {
+  if (type.packed == nullptr) {
+    for (const DenseRow& row : kDense)
+      if (row.dtype == type.dtype) return row.number;
+    bad_input("GGUF has no type for {}; those supported are {}", name_of(type.dtype), supported_names());
+  }
+  for (const Row& row : kPacked)
+    if (row.name == type.packed->name) return row.number;
+  bad_input("GGUF has no type for {}; those supported are {}", type.packed->name, supported_names());
+}
+
 }  // namespace martlet::formats

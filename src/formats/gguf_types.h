@@ -17,5 +17,7 @@ struct GgufTensorType {
 
 /// Throws BadInput naming the type and those supported when the number is unknown or not supported.
 GgufTensorType gguf_tensor_type(uint32_t number);
+/// The number of a type. Throws BadInput for a dtype that GGUF has no number for.
+uint32_t gguf_type_number(const GgufTensorType& type);
 
 }  // namespace martlet::formats

@@ -9,6 +9,7 @@
 
 #include "base/fields.h"
 #include "formats/gguf.h"
+#include "formats/gguf_writer.h"
 #include "nn/roles.h"
 
 namespace martlet::models {
@@ -37,6 +38,13 @@ struct WeightName {
   Stored gguf_form = Stored::kAsIs;
 };
 
+/// What a GGUF file says of a model besides its weights.
+struct GgufConfig {
+  formats::GgufPairs pairs;
+  /// What other keys say in config.json: divisors of rotary frequencies.
+  std::vector<std::pair<std::string, Tensor>> tensors;
+};
+
 struct Family {
   std::string_view name;               ///< `model_type` in config.json
   std::string_view gguf_architecture;  ///< `general.architecture`; empty when there is none
@@ -49,6 +57,13 @@ struct Family {
   std::span<const std::string_view> prefixes;
   /// Patterns (as in nn/tree.h) of stored names that are no parameters.
   std::span<const std::string_view> ignored;
+  /// The class of transformers that reads such a directory.
+  std::string_view transformers_class = {};
+  /// The way back of `config_from_gguf`; null where such models cannot be written. Throws BadInput naming
+  /// what the file form cannot say.
+  void (*config_to_gguf)(const Fields& config, GgufConfig& to) = nullptr;
+  /// The family as which GGUF files hold such a model, where that is another one.
+  const Family* written_as = nullptr;
 };
 
 /// Every family, in the order of the documentation.

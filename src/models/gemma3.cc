@@ -3,9 +3,11 @@
 // own between full ones. Gemma team, "Gemma 3 Technical Report", 2025.
 #include "models/gemma3.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "models/config_keys.h"
+#include "models/gguf_config.h"
 #include "nn/decoder.h"
 
 namespace martlet::models {
@@ -89,14 +91,61 @@ Json config_from_gguf(const formats::GgufFile& file) {
   Json config = decoder_config_from_gguf(file, "gemma3_text");
   const formats::GgufMetadata& metadata = file.metadata();
   config.set("rope_local_base_freq", metadata.real("gemma3.rope.freq_base_swa", 10000.0));
-  if (config.at("num_hidden_layers").integer() == kLayersOf27B)
-    config.set("query_pre_attn_scalar",
-               config.at("hidden_size").real() / config.at("num_attention_heads").real());
+  const int64_t heads = std::max<int64_t>(config.at("num_attention_heads").integer(), 1);
+  const int64_t width = config.at("hidden_size").integer() / heads;
+  const Json* head_dim = config.find("head_dim");
+  const bool by_width = head_dim == nullptr || config.at("num_hidden_layers").integer() == kLayersOf27B;
+  config.set("query_pre_attn_scalar", by_width ? width : head_dim->integer());
   if (metadata.has("gemma3.attn_logit_softcapping"))
     config.set("attn_logit_softcapping", metadata.real("gemma3.attn_logit_softcapping"));
   if (metadata.has("gemma3.final_logit_softcapping"))
     config.set("final_logit_softcapping", metadata.real("gemma3.final_logit_softcapping"));
   return config;
+}
+
+constexpr std::string_view kTanhGelu[] = {"gelu_pytorch_tanh"};
+constexpr int64_t kFullEvery = 6;
+
+/// Readers know which layers slide and how scores are scaled by the architecture alone.
+void require_usual_layers(const Fields& config, const DecoderSizes& sizes) {
+  const auto windows = layer_windows(config, sizes.model.layers, 1, slides);
+  for (int64_t layer = 0; layer < sizes.model.layers; ++layer)
+    if ((windows[static_cast<size_t>(layer)] != 0) != ((layer + 1) % kFullEvery != 0))
+      bad_input("{}: layer {} {}; in GGUF files of gemma3 every sixth layer is full and all others slide",
+                config.source(), layer, windows[static_cast<size_t>(layer)] != 0 ? "slides" : "is full");
+  const auto head_dim = static_cast<double>(sizes.attention.head_dim);
+  const double usual = sizes.model.layers == kLayersOf27B
+                           ? static_cast<double>(sizes.model.hidden_size / sizes.attention.heads)
+                           : head_dim;
+  if (const double scalar = config.real("query_pre_attn_scalar", head_dim); scalar != usual)
+    bad_input("{}: query_pre_attn_scalar is {}; GGUF files of gemma3 have no key for it and mean {}",
+              config.source(), scalar, usual);
+  if (config.real("attn_logit_softcapping", 0.0) != 0)
+    bad_input("{}: attn_logit_softcapping is {}, which GGUF files of gemma3 cannot say", config.source(),
+              config.real("attn_logit_softcapping"));
+}
+
+void text_to_gguf(const Fields& config, GgufConfig& to) {
+  const DecoderSizes sizes = decoder_sizes(config);
+  require_text(config, "gemma3", "hidden_activation", "gelu_pytorch_tanh", kTanhGelu);
+  require_usual_layers(config, sizes);
+  decoder_config_to_gguf(config, "gemma3", to, "full_attention");
+  const auto local = local_rope(config, sizes.attention.head_dim, sizes.model.max_positions);
+  if (local->kind != ops::RopeScaling::Kind::kDefault)
+    bad_input("{}: the rotation of sliding layers is scaled, which GGUF files of gemma3 cannot say",
+              config.source());
+  to.pairs.integer("gemma3.context_length", sizes.model.max_positions)
+      .integer("gemma3.attention.sliding_window",
+               config.integer_within("sliding_window", 1, int64_t{1} << 31, 4096))
+      .real("gemma3.rope.freq_base_swa", local->base);
+  if (const double cap = config.real("final_logit_softcapping", 0.0); cap != 0)
+    to.pairs.real("gemma3.final_logit_softcapping", cap);
+}
+
+void with_vision_to_gguf(const Fields& config, GgufConfig& to) {
+  const Json* text = config.value("text_config");
+  if (text == nullptr || !text->is_object()) bad_input("{}: text_config must be a table", config.source());
+  text_to_gguf(Fields(*text, config.source() + ": text_config"), to);
 }
 
 constexpr WeightName kWeights[] = {
@@ -132,8 +181,17 @@ constexpr std::string_view kIgnored[] = {"**.vision_tower.**", "vision_tower.**"
 
 }  // namespace
 
-const Family kGemma3{"gemma3", "", build_with_vision, nullptr, kWeights, kPrefixes, kIgnored};
-const Family kGemma3Text{"gemma3_text", "gemma3",  build_text, config_from_gguf,
-                         kWeights,      kPrefixes, kIgnored};
+const Family kGemma3{"gemma3",
+                     "",
+                     build_with_vision,
+                     nullptr,
+                     kWeights,
+                     kPrefixes,
+                     kIgnored,
+                     "Gemma3ForConditionalGeneration",
+                     with_vision_to_gguf,
+                     &kGemma3Text};
+const Family kGemma3Text{"gemma3_text", "gemma3", build_text,          config_from_gguf, kWeights,
+                         kPrefixes,     kIgnored, "Gemma3ForCausalLM", text_to_gguf};
 
 }  // namespace martlet::models

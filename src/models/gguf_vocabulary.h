@@ -1,6 +1,8 @@
 #pragma once
 
 #include "formats/gguf.h"
+#include "formats/gguf_writer.h"
+#include "models/open.h"
 #include "text/tokenizer.h"
 
 namespace martlet::models {
@@ -9,5 +11,9 @@ namespace martlet::models {
 text::GgufVocabulary gguf_vocabulary(const formats::GgufFile& file);
 /// Whether there is one.
 bool has_vocabulary(const formats::GgufFile& file);
+
+/// The tokenizer of a model's directory as metadata of a GGUF file; "no_vocab" where it has none. Throws as
+/// text/gguf_from_json.h says.
+void add_vocabulary(const OpenModel& model, formats::GgufPairs& pairs);
 
 }  // namespace martlet::models

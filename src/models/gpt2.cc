@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "models/config_keys.h"
+#include "models/gguf_config.h"
 #include "nn/decoder.h"
 
 namespace martlet::models {
@@ -65,6 +66,23 @@ Json config_from_gguf(const formats::GgufFile& file) {
   return config;
 }
 
+// The same function under two names.
+constexpr std::string_view kTanhGelu[] = {"gelu_new", "gelu_pytorch_tanh"};
+
+void config_to_gguf(const Fields& config, GgufConfig& to) {
+  require_text(config, "gpt2", "activation_function", "gelu_new", kTanhGelu);
+  require_flag(config, "gpt2", "scale_attn_weights", true, true);
+  require_flag(config, "gpt2", "scale_attn_by_inverse_layer_idx", false, false);
+  const int64_t hidden_size = config.integer_within("n_embd", 1, 1 << 22);
+  to.pairs.integer("gpt2.block_count", config.integer_within("n_layer", 1, 4096))
+      .integer("gpt2.context_length", config.integer_within("n_positions", 1, 1 << 27, 1024))
+      .integer("gpt2.embedding_length", hidden_size)
+      .integer("gpt2.feed_forward_length", config.integer_within("n_inner", 1, 1 << 24, 4 * hidden_size))
+      .integer("gpt2.attention.head_count", config.integer_within("n_head", 1, 1 << 20))
+      .integer("gpt2.vocab_size", config.integer_within("vocab_size", 1, 1 << 27))
+      .real("gpt2.attention.layer_norm_epsilon", norm_epsilon(config, "layer_norm_epsilon", 1e-5));
+}
+
 constexpr WeightName kWeights[] = {
     {"embed_tokens.weight", "transformer.wte.weight", "token_embd.weight"},
     {"embed_positions.weight", "transformer.wpe.weight", "position_embd.weight"},
@@ -102,6 +120,8 @@ constexpr std::string_view kIgnored[] = {"**.attn.bias", "**.attn.masked_bias"};
 
 }  // namespace
 
-const Family kGpt2{"gpt2", "gpt2", build, config_from_gguf, kWeights, kPrefixes, kIgnored};
+const Family kGpt2{"gpt2",        "gpt2",    build,    config_from_gguf,
+                   kWeights,      kPrefixes, kIgnored, "GPT2LMHeadModel",
+                   config_to_gguf};
 
 }  // namespace martlet::models

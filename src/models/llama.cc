@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "models/config_keys.h"
+#include "models/gguf_config.h"
 #include "nn/decoder.h"
 
 namespace martlet::models {
@@ -157,7 +158,56 @@ Json gguf_minicpm(const formats::GgufFile& file) {
   return config;
 }
 
-/// `llama` GGUF files store q and k for rotary pairs of neighbours; `q_and_k` says so.
+constexpr std::string_view kSilu[] = {"silu"};
+
+/// What every member writes. Windows have no key: the file's context is as long as they are at most.
+void to_gguf(const Fields& config, std::string_view architecture, bool (*slides)(const Fields&, int64_t),
+             GgufConfig& to) {
+  require_text(config, architecture, "hidden_act", "silu", kSilu);
+  decoder_config_to_gguf(config, architecture, to);
+  const DecoderSizes sizes = decoder_sizes(config);
+  const int64_t window = config.integer_within("sliding_window", 1, int64_t{1} << 31, 0);
+  const auto windows = layer_windows(config, sizes.model.layers, window, slides);
+  to.pairs.integer(fmt::format("{}.context_length", architecture),
+                   context_within(sizes.model.max_positions, windows));
+}
+
+void llama_to_gguf(const Fields& config, GgufConfig& to) {
+  to_gguf(config, "llama", never, to);
+}
+void mistral_to_gguf(const Fields& config, GgufConfig& to) {
+  to_gguf(config, "llama", always, to);
+}
+void qwen2_to_gguf(const Fields& config, GgufConfig& to) {
+  to_gguf(config, "qwen2", qwen_slides, to);
+}
+void qwen3_to_gguf(const Fields& config, GgufConfig& to) {
+  require_flag(config, "qwen3", "attention_bias", false, false);
+  to_gguf(config, "qwen3", qwen_slides, to);
+}
+
+void smollm3_to_gguf(const Fields& config, GgufConfig& to) {
+  require_flag(config, "smollm3", "attention_bias", false, false);
+  require_flag(config, "smollm3", "mlp_bias", false, false);
+  const int64_t layers = config.integer_within("num_hidden_layers", 1, 4096);
+  for (int64_t layer = 0; layer < layers; ++layer)
+    if (smollm3_rotates(config, layer) != ((layer + 1) % 4 != 0))
+      bad_input("{}: layer {} {} positions; GGUF files of smollm3 rotate all layers but every fourth",
+                config.source(), layer, smollm3_rotates(config, layer) ? "rotates" : "does not rotate");
+  to_gguf(config, "smollm3", qwen_slides, to);
+}
+
+void minicpm_to_gguf(const Fields& config, GgufConfig& to) {
+  to_gguf(config, "minicpm", never, to);
+  const auto layers = static_cast<double>(config.integer_within("num_hidden_layers", 1, 4096));
+  const auto hidden_size = static_cast<double>(config.integer("hidden_size"));
+  to.pairs.real("minicpm.embedding_scale", config.real("scale_emb", 1.0))
+      .real("minicpm.residual_scale", config.real("scale_depth", 1.0) / std::sqrt(layers))
+      .real("minicpm.logit_scale", hidden_size / config.real("dim_model_base", hidden_size));
+}
+
+/// GGUF files of `llama`, `smollm3` and `minicpm` store q and k for rotary pairs of neighbours; `q_and_k`
+/// says so.
 constexpr std::array<WeightName, 21> weight_names(Stored q_and_k) {
   return {{
       {"embed_tokens.weight", "model.embed_tokens.weight", "token_embd.weight"},
@@ -204,12 +254,17 @@ constexpr std::string_view kIgnored[] = {"**.rotary_emb.inv_freq", "rope_freqs.w
 
 }  // namespace
 
-const Family kLlama{"llama", "llama", build_llama, gguf_llama, kInterleavedWeights, kPrefixes, kIgnored};
-const Family kMistral{"mistral", "", build_mistral, nullptr, kWeights, kPrefixes, kIgnored};
-const Family kQwen2{"qwen2", "qwen2", build_qwen2, gguf_qwen2, kWeights, kPrefixes, kIgnored};
-const Family kQwen3{"qwen3", "qwen3", build_qwen3, gguf_qwen3, kWeights, kPrefixes, kIgnored};
-const Family kSmolLm3{"smollm3", "smollm3", build_smollm3, gguf_smollm3, kWeights, kPrefixes, kIgnored};
-const Family kMiniCpm{"minicpm",           "minicpm", build_minicpm, gguf_minicpm,
-                      kInterleavedWeights, kPrefixes, kIgnored};
+const Family kLlama{"llama",   "llama",  build_llama,        gguf_llama,   kInterleavedWeights,
+                    kPrefixes, kIgnored, "LlamaForCausalLM", llama_to_gguf};
+const Family kMistral{"mistral", "",       build_mistral,        nullptr,         kWeights,
+                      kPrefixes, kIgnored, "MistralForCausalLM", mistral_to_gguf, &kLlama};
+const Family kQwen2{"qwen2",   "qwen2",  build_qwen2,        gguf_qwen2,   kWeights,
+                    kPrefixes, kIgnored, "Qwen2ForCausalLM", qwen2_to_gguf};
+const Family kQwen3{"qwen3",   "qwen3",  build_qwen3,        gguf_qwen3,   kWeights,
+                    kPrefixes, kIgnored, "Qwen3ForCausalLM", qwen3_to_gguf};
+const Family kSmolLm3{"smollm3", "smollm3", build_smollm3,        gguf_smollm3,   kInterleavedWeights,
+                      kPrefixes, kIgnored,  "SmolLM3ForCausalLM", smollm3_to_gguf};
+const Family kMiniCpm{"minicpm", "minicpm", build_minicpm,        gguf_minicpm,   kInterleavedWeights,
+                      kPrefixes, kIgnored,  "MiniCPMForCausalLM", minicpm_to_gguf};
 
 }  // namespace martlet::models

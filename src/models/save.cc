@@ -4,7 +4,6 @@
 #include <array>
 #include <filesystem>
 #include <map>
-#include <set>
 
 #include "base/atomic_folder.h"
 #include "base/error.h"
@@ -12,6 +11,7 @@
 #include "formats/safetensors.h"
 #include "models/gguf_vocabulary.h"
 #include "models/rewrites_file.h"
+#include "models/tree_values.h"
 #include "models/weight_names.h"
 #include "nn/tree.h"
 #include "ops/cast.h"
@@ -27,43 +27,34 @@ constexpr std::string_view kTokenizerFiles[] = {
     "merges.txt",        "tokenizer.model",       "vocab.txt"};
 constexpr std::string_view kOtherFiles[] = {"generation_config.json", "LICENSE", "README.md"};
 
-/// A value of the tree on its way to a file: announced now, made when its turn comes.
-struct Value {
-  Shape shape;
-  DType dtype;
-  std::function<Tensor()> load;
-};
+/// A parameter as it will lie in the file.
+struct Part {
+  TreeValue value;
+  Stored form;
 
-Value value_of(const nn::Parameter& parameter) {
-  if (parameter.shape().rank() != 2) {
-    const Tensor tensor = parameter.tensor();
-    return {tensor.shape(), tensor.dtype(), [tensor] { return tensor; }};
+  DType dtype() const {
+    if (!value.weight.defined()) return value.tensor.dtype();
+    return value.weight.is_packed() ? DType::kF32 : value.weight.dense().dtype();
   }
-  const ops::Weight weight = parameter.weight();
-  if (!weight.is_packed())
-    return {weight.shape(), weight.dense().dtype(), [weight] { return weight.dense(); }};
-  return {weight.shape(), DType::kF32, [weight] { return weight.unpack(); }};
-}
-
-/// Parameters that the config itself ties to one before them.
-std::set<std::string> tied_paths(const Family& family, const Json& config) {
-  std::set<std::string> tied;
-  std::set<const void*> seen;
-  nn::walk_parameters(*family.build(Fields(config, "config")),
-                      [&](const std::string& path, nn::Parameter& parameter) {
-                        if (!seen.insert(parameter.identity()).second) tied.insert(path);
-                      });
-  return tied;
-}
+  Tensor load() const {
+    if (!value.weight.defined()) return value.tensor;
+    return value.weight.is_packed() ? value.weight.unpack() : value.weight.dense();
+  }
+};
 
 /// Parameters of the tree gathered under the names of files.
 class Gathering {
  public:
-  explicit Gathering(const OpenModel& opened)
-      : family_(*opened.family), tied_(tied_paths(*opened.family, opened.config)) {
-    nn::Model& model = *opened.tree;
-    const nn::ModulePtr root(std::shared_ptr<void>(), &model);
-    nn::walk(root, [&](const std::string& path, const nn::ModulePtr& module) { gather(path, *module); });
+  Gathering(const OpenModel& opened, const SaveOptions& options)
+      : family_(*opened.family), options_(options) {
+    for (TreeValue& value : tree_values(opened)) {
+      if (value.own) {
+        const Part part{std::move(value), Stored::kAsIs};
+        own_.emplace_back(part.value.path, part.value.shape, part.dtype(), [part] { return part.load(); });
+      } else {
+        add(std::move(value));
+      }
+    }
   }
 
   /// For model.safetensors.
@@ -77,44 +68,17 @@ class Gathering {
   bool has(const std::string& name) const { return parts_.contains(name); }
 
  private:
-  struct Part {
-    Value value;
-    Stored form;
-  };
-
-  void gather(const std::string& path, const nn::Module& module) {
-    for (const nn::Parameter* parameter : module.parameters()) {
-      const std::string at = path.empty() ? parameter->name() : path + "." + parameter->name();
-      // Whoever reads the files by the config alone finds every parameter that it does not tie.
-      if (!written_.insert(parameter->identity()).second && tied_.contains(at)) continue;
-      if (find_weight_name(family_, at).entry != nullptr) {
-        add(at, value_of(*parameter));
-      } else {
-        const Value value = value_of(*parameter);
-        own_.emplace_back(at, value.shape, value.dtype, value.load);
-      }
-    }
-    const auto* substitute = dynamic_cast<const nn::Substitute*>(&module);
-    if (substitute == nullptr) return;
-    for (const auto& [name, tensor] : substitute->plain_parameters()) {
-      const std::string at = path + "." + name;
-      const auto same = [&](const nn::Parameter* parameter) { return parameter->name() == name; };
-      if (std::none_of(module.parameters().begin(), module.parameters().end(), same))
-        add(at, {tensor.shape(), tensor.dtype(), [tensor = tensor] { return tensor; }});
-    }
-  }
-
-  void add(const std::string& path, Value value) {
-    const NamedWeight named = find_weight_name(family_, path);
+  void add(TreeValue value) {
+    const NamedWeight named = find_weight_name(family_, value.path);
     if (named.entry == nullptr || named.entry->hugging_face.empty())
-      failed("family {} has no name in Hugging Face files for {}", family_.name, path);
+      failed("family {} has no name in Hugging Face files for {}", family_.name, value.path);
     const std::string name = named.hugging_face();
     if (!parts_.contains(name)) order_.push_back(name);
     parts_[name].push_back({std::move(value), named.entry->hugging_face_form});
   }
 
   /// One tensor of the file from its parts, in the form that the file has.
-  static formats::OutgoingTensor joined(const std::string& name, std::vector<Part> parts) {
+  formats::OutgoingTensor joined(const std::string& name, std::vector<Part> parts) const {
     std::sort(parts.begin(), parts.end(),
               [](const Part& a, const Part& b) { return third_of(a.form) < third_of(b.form); });
     const Stored form = parts.front().form;
@@ -123,27 +87,27 @@ class Gathering {
       failed("{} is stored in a form that is not written", name);
     if (parts.size() != (is_joined ? 3u : 1u)) failed("{} has {} parts", name, parts.size());
     Shape shape = parts.front().value.shape;
-    DType dtype = parts.front().value.dtype;
+    DType dtype = parts.front().dtype();
     for (size_t i = 1; i < parts.size(); ++i) {
       shape[0] += parts[i].value.shape[0];
       // Some of them were trained and some were not.
-      if (parts[i].value.dtype != dtype) dtype = DType::kF32;
+      if (parts[i].dtype() != dtype) dtype = DType::kF32;
     }
+    if (options_.dtype) dtype = *options_.dtype;
     if (is_transposed(form)) std::swap(shape[0], shape[1]);
     return {name, shape, dtype, [parts, form, dtype] {
               std::vector<Tensor> tensors;
-              for (const Part& part : parts) tensors.push_back(ops::cast(part.value.load(), dtype));
+              for (const Part& part : parts) tensors.push_back(ops::cast(part.load(), dtype));
               const Tensor whole = tensors.size() == 1 ? tensors.front() : ops::concat(tensors, 0);
               return is_transposed(form) ? whole.transpose(0, 1).contiguous() : whole;
             }};
   }
 
   const Family& family_;
+  const SaveOptions& options_;
   std::vector<std::string> order_;
   std::map<std::string, std::vector<Part>> parts_;
   std::vector<formats::OutgoingTensor> own_;
-  std::set<std::string> tied_;
-  std::set<const void*> written_;
 };
 
 /// A model made in memory has no files.
@@ -164,6 +128,41 @@ void pass_on_ignored(const OpenModel& model, const Gathering& gathered,
   }
 }
 
+/// The id that a GGUF file's metadata names, as a key of Hugging Face's; nothing where it names none.
+void set_id(const formats::GgufMetadata& metadata, std::string_view from, std::string_view to, Json& config) {
+  const std::string key = fmt::format("tokenizer.ggml.{}_token_id", from);
+  if (metadata.has(key)) config.set(to, metadata.integer(key));
+}
+
+/// Ids that begin, end and fill texts. Chats end turns by a token of its own, where a file names one.
+void add_special_ids(const formats::GgufMetadata& metadata, Json& config) {
+  set_id(metadata, "bos", "bos_token_id", config);
+  set_id(metadata, "eos", "eos_token_id", config);
+  set_id(metadata, "padding", "pad_token_id", config);
+}
+
+/// Keys of config.json that the program has no need of, and its other readers do.
+void add_what_directories_say(const OpenModel& model, Json& config) {
+  if (config.find("architectures") == nullptr && !model.family->transformers_class.empty())
+    config.set("architectures", Json::Array{Json(model.family->transformers_class)});
+  // What is not said has defaults there, which may lie outside the vocabulary.
+  for (const std::string_view key : {"bos_token_id", "eos_token_id", "pad_token_id"})
+    config.set(key, nullptr);
+  add_special_ids(model.gguf->metadata(), config);
+}
+
+Json generation_config_of(const formats::GgufMetadata& metadata) {
+  Json config{Json::Object{}};
+  add_special_ids(metadata, config);
+  const Json* end = config.find("eos_token_id");
+  Json turn_end{Json::Object{}};
+  set_id(metadata, "eot", "id", turn_end);
+  const Json* other = turn_end.find("id");
+  if (end != nullptr && other != nullptr && *end != *other)
+    config.set("eos_token_id", Json::Array{*end, *other});
+  return config;
+}
+
 Json config_of(const OpenModel& model, const Gathering& gathered) {
   Json config = model.config;
   // A head that a rewrite took from the embedding it was tied to is a weight of its own.
@@ -172,6 +171,7 @@ Json config_of(const OpenModel& model, const Gathering& gathered) {
   if (tied != nullptr && tied->is_boolean() && tied->boolean() && head.entry != nullptr &&
       gathered.has(head.hugging_face()))
     config.set("tie_word_embeddings", false);
+  if (model.gguf) add_what_directories_say(model, config);
   return config;
 }
 
@@ -192,7 +192,10 @@ void copy_files(std::span<const std::string_view> names, const std::string& from
 
 /// Besides config and weights: what tokenizers, chats and readers look for.
 void copy_companions(const OpenModel& model, const std::string& to) {
-  if (model.gguf) write_tokenizer(*model.gguf, to);
+  if (model.gguf) {
+    write_tokenizer(*model.gguf, to);
+    write_file(to + "/generation_config.json", generation_config_of(model.gguf->metadata()).dump(2) + "\n");
+  }
   if (!comes_from_directory(model)) return;
   copy_files(kTokenizerFiles, model.files.path, to);
   copy_files(kOtherFiles, model.files.path, to);
@@ -207,8 +210,8 @@ void copy_tokenizer(const std::string& from, const std::string& to) {
     write_tokenizer(formats::GgufFile(from), to);
 }
 
-void save_model_into(const OpenModel& model, const std::string& directory) {
-  const Gathering gathered(model);
+void save_model_into(const OpenModel& model, const std::string& directory, const SaveOptions& options) {
+  const Gathering gathered(model, options);
   std::vector<formats::OutgoingTensor> tensors = gathered.plain();
   pass_on_ignored(model, gathered, tensors);
   formats::write_safetensors_directory(directory, tensors);
@@ -220,9 +223,9 @@ void save_model_into(const OpenModel& model, const std::string& directory) {
   write_file(directory + "/config.json", config_of(model, gathered).dump(2) + "\n");
 }
 
-void save_model(const OpenModel& model, const std::string& directory) {
+void save_model(const OpenModel& model, const std::string& directory, const SaveOptions& options) {
   AtomicFolder folder(directory);
-  save_model_into(model, folder.path());
+  save_model_into(model, folder.path(), options);
   folder.commit();
 }
 

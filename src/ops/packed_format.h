@@ -16,6 +16,10 @@ struct PackedFormat {
   /// Unpacks `blocks` consecutive blocks. Bit-equal to the format's public definition; no alignment is
   /// assumed.
   void (*unpack)(const std::byte* packed, int64_t blocks, float* out);
+  /// Packs `blocks` consecutive blocks of x: a search for the scales (and minima) that make the sum of
+  /// importance * (x - unpacked)^2 small. `importance` has a weight >= 0 for every element, or is null: all
+  /// alike. x is finite. The result depends on the block alone. Null where the format is only read.
+  void (*pack)(const float* x, const float* importance, int64_t blocks, std::byte* out) = nullptr;
 
   int64_t row_bytes(int64_t columns) const { return columns / block_elements * block_bytes; }
 };

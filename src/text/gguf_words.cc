@@ -1,5 +1,6 @@
 #include "text/gguf_words.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -103,6 +104,20 @@ GgufWords gguf_words(std::string_view name) {
     known += entry.names.substr(1);
   }
   bad_input("tokenizer.ggml.pre: the pre-tokenizer \"{}\" is not known; known are {}", name, known);
+}
+
+std::optional<std::string_view> gguf_words_name(std::span<const std::string> expressions, bool whole_words) {
+  const auto same = [](std::string_view a, std::string_view b) {
+    return a == b || (known_word_pattern(a) && known_word_pattern(a) == known_word_pattern(b));
+  };
+  for (const Entry& entry : entries()) {
+    if (((entry.flags & kWhole) != 0) != whole_words) continue;
+    // The first name of each is one that readers have known from the beginning.
+    if (std::equal(expressions.begin(), expressions.end(), entry.expressions.begin(), entry.expressions.end(),
+                   same))
+      return entry.names.substr(1, entry.names.find(' ', 1) - 1);
+  }
+  return std::nullopt;
 }
 
 }  // namespace martlet::text

@@ -2,6 +2,9 @@
 
 // How GGUF files name the way that a byte-level tokenizer cuts words (`tokenizer.ggml.pre`).
 
+#include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,5 +18,9 @@ struct GgufWords {
 
 /// Throws BadInput, naming what is known, for an unknown name. An empty name is "default".
 GgufWords gguf_words(std::string_view name);
+
+/// The way back: the name under which these expressions, in this order, are known; nothing where they are
+/// not.
+std::optional<std::string_view> gguf_words_name(std::span<const std::string> expressions, bool whole_words);
 
 }  // namespace martlet::text

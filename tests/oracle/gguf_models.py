@@ -17,7 +17,7 @@ ARCHITECTURES = {"llama": gguf.MODEL_ARCH.LLAMA, "qwen2": gguf.MODEL_ARCH.QWEN2,
 SCALES = {"Q2_K": (80, 82), "Q3_K": (108,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,), "IQ4_NL": (0,), "IQ4_XS": (0,)}
 # The mean of the numbers that the second scale is taken from: with it the weights of random blocks have the mean 0.
 MEANS = {"Q2_K": 1.5, "Q4_K": 7.5, "Q5_K": 15.5}
-INTERLEAVED = {"llama", "minicpm"}  # q and k hold rotary pairs side by side
+INTERLEAVED = {"llama", "smollm3", "minicpm"}  # q and k hold rotary pairs side by side
 
 
 def interleaved(rows: np.ndarray, heads: int) -> np.ndarray:

@@ -5,17 +5,16 @@
 
 #include "ops/packed/bits.h"
 #include "ops/packed/formats.h"
+#include "ops/packed/iq4_levels.h"
+#include "ops/packed/pack.h"
 
 namespace martlet::ops::packed {
 namespace {
 
-/// The levels are part of the format's definition.
-constexpr float kLevels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-
 void unpack_sub_block(float scale, const std::byte* nibbles, float* out) {
   for (int i = 0; i < 16; ++i) {
-    out[i] = scale * kLevels[low_nibble(nibbles, i)];
-    out[i + 16] = scale * kLevels[high_nibble(nibbles, i)];
+    out[i] = scale * kIq4Levels[low_nibble(nibbles, i)];
+    out[i + 16] = scale * kIq4Levels[high_nibble(nibbles, i)];
   }
 }
 
@@ -36,7 +35,7 @@ void unpack_iq4_xs(const std::byte* block, int64_t blocks, float* out) {
 
 }  // namespace
 
-const PackedFormat kIq4Nl{"iq4_nl", 32, 18, unpack_iq4_nl};
+const PackedFormat kIq4Nl{"iq4_nl", 32, 18, unpack_iq4_nl, pack_iq4_nl};
 const PackedFormat kIq4Xs{"iq4_xs", 256, 136, unpack_iq4_xs};
 
 }  // namespace martlet::ops::packed

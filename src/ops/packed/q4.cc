@@ -5,6 +5,7 @@
 
 #include "ops/packed/bits.h"
 #include "ops/packed/formats.h"
+#include "ops/packed/pack.h"
 
 namespace martlet::ops::packed {
 namespace {
@@ -32,7 +33,7 @@ void unpack_q4_1(const std::byte* block, int64_t blocks, float* out) {
 
 }  // namespace
 
-const PackedFormat kQ4_0{"q4_0", 32, 18, unpack_q4_0};
-const PackedFormat kQ4_1{"q4_1", 32, 20, unpack_q4_1};
+const PackedFormat kQ4_0{"q4_0", 32, 18, unpack_q4_0, pack_q4_0};
+const PackedFormat kQ4_1{"q4_1", 32, 20, unpack_q4_1, pack_q4_1};
 
 }  // namespace martlet::ops::packed

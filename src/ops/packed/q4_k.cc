@@ -6,6 +6,7 @@
 
 #include "ops/packed/bits.h"
 #include "ops/packed/formats.h"
+#include "ops/packed/pack.h"
 
 namespace martlet::ops::packed {
 namespace {
@@ -43,7 +44,7 @@ void unpack_q5_k(const std::byte* block, int64_t blocks, float* out) {
 
 }  // namespace
 
-const PackedFormat kQ4K{"q4_k", 256, 144, unpack_q4_k};
-const PackedFormat kQ5K{"q5_k", 256, 176, unpack_q5_k};
+const PackedFormat kQ4K{"q4_k", 256, 144, unpack_q4_k, pack_q4_k};
+const PackedFormat kQ5K{"q5_k", 256, 176, unpack_q5_k, pack_q5_k};
 
 }  // namespace martlet::ops::packed

@@ -6,6 +6,7 @@
 
 #include "ops/packed/bits.h"
 #include "ops/packed/formats.h"
+#include "ops/packed/pack.h"
 
 namespace martlet::ops::packed {
 namespace {
@@ -43,7 +44,7 @@ void unpack_q5_1(const std::byte* block, int64_t blocks, float* out) {
 
 }  // namespace
 
-const PackedFormat kQ5_0{"q5_0", 32, 22, unpack_q5_0};
-const PackedFormat kQ5_1{"q5_1", 32, 24, unpack_q5_1};
+const PackedFormat kQ5_0{"q5_0", 32, 22, unpack_q5_0, pack_q5_0};
+const PackedFormat kQ5_1{"q5_1", 32, 24, unpack_q5_1, pack_q5_1};
 
 }  // namespace martlet::ops::packed

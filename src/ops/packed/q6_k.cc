@@ -5,6 +5,7 @@
 
 #include "ops/packed/bits.h"
 #include "ops/packed/formats.h"
+#include "ops/packed/pack.h"
 
 namespace martlet::ops::packed {
 namespace {
@@ -25,6 +26,6 @@ void unpack_q6_k(const std::byte* block, int64_t blocks, float* out) {
 
 }  // namespace
 
-const PackedFormat kQ6K{"q6_k", 256, 210, unpack_q6_k};
+const PackedFormat kQ6K{"q6_k", 256, 210, unpack_q6_k, pack_q6_k};
 
 }  // namespace martlet::ops::packed

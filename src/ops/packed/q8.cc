@@ -2,6 +2,7 @@
 
 #include "ops/packed/bits.h"
 #include "ops/packed/formats.h"
+#include "ops/packed/pack.h"
 
 namespace martlet::ops::packed {
 namespace {
@@ -15,6 +16,6 @@ void unpack_q8_0(const std::byte* block, int64_t blocks, float* out) {
 
 }  // namespace
 
-const PackedFormat kQ8_0{"q8_0", 32, 34, unpack_q8_0};
+const PackedFormat kQ8_0{"q8_0", 32, 34, unpack_q8_0, pack_q8_0};
 
 }  // namespace martlet::ops::packed

@@ -1,0 +1,36 @@
+#include "base/error.h"
+#include "cli/model_flags.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "cli/verbs/verbs.h"
+#include "models/save.h"
+#include "models/save_gguf.h"
+
+namespace martlet::cli {
+
+int run_convert(std::span<const std::string> arguments) {
+  std::string out, dtype = "same";
+  ModelFlags flags;
+  Options options("convert", "martlet convert my-model -o my-model.gguf --dtype bf16");
+  flags.declare(options);
+  options
+      .text("-o,--out", "OUT", out,
+            "F.gguf: a GGUF file; any other name: a directory that transformers reads, which must not exist "
+            "yet")
+      .choice("--dtype", dtype, {"same", "f32", "f16", "bf16"},
+              "what weights become; same: as they are, though a directory holds packed ones as f32. Vectors "
+              "in a GGUF file are f32 always");
+  if (!options.parse(arguments)) return 0;
+  if (out.empty()) fail(ErrorCode::kUsage, "convert needs -o F.gguf or -o DIR");
+  const models::OpenModel model = models::open_model(flags.path(), flags.open_options());
+  std::optional<DType> wanted;
+  if (dtype != "same") wanted = dtype == "f32" ? DType::kF32 : dtype == "f16" ? DType::kF16 : DType::kBF16;
+  if (out.ends_with(".gguf"))
+    models::save_gguf(model, out, wanted ? models::with_dtype(*wanted) : models::GgufSaveOptions{},
+                      *make_progress());
+  else
+    models::save_model(model, out, {.dtype = wanted});
+  return 0;
+}
+
+}  // namespace martlet::cli

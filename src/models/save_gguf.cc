@@ -1,0 +1,274 @@
+#include "models/save_gguf.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "base/error.h"
+#include "models/gguf_vocabulary.h"
+#include "models/tree_values.h"
+#include "models/weight_names.h"
+#include "nn/layers.h"
+#include "nn/tree.h"
+#include "ops/cast.h"
+
+namespace martlet::models {
+namespace {
+
+// Version 2 of the packed types is the one in use since 2023.
+constexpr int64_t kQuantizationVersion = 2;
+
+/// How readers list what most matrices of a file are (`general.file_type`).
+struct FileType {
+  std::string_view type;
+  int64_t number;
+};
+constexpr FileType kFileTypes[] = {{"f32", 0},   {"f16", 1},   {"bf16", 32}, {"q4_0", 2},    {"q4_1", 3},
+                                   {"q8_0", 7},  {"q5_0", 8},  {"q5_1", 9},  {"q2_k", 10},   {"q3_k", 12},
+                                   {"q4_k", 15}, {"q5_k", 17}, {"q6_k", 18}, {"iq4_nl", 25}, {"iq4_xs", 30}};
+
+std::string_view name_of(const formats::GgufTensorType& type) {
+  return type.packed != nullptr ? type.packed->name : martlet::name_of(type.dtype);
+}
+
+formats::GgufTensorType type_of(const ops::Weight& weight) {
+  if (weight.is_packed()) return {.packed = &weight.format()};
+  return {.dtype = weight.dense().dtype()};
+}
+
+/// The family in whose form the file is written.
+const Family& written_family(const OpenModel& model) {
+  const Family& family = *model.family;
+  if (model.gguf || family.config_to_gguf != nullptr) return family.written_as ? *family.written_as : family;
+  std::string known;
+  for (const Family* other : families())
+    if (other->config_to_gguf != nullptr)
+      known += fmt::format("{}{}", known.empty() ? "" : ", ", other->name);
+  bad_input("models of the family {} cannot be written as GGUF; those that can are {}", family.name, known);
+}
+
+/// Rows of each head from halves to pairs of neighbours, as a rotation of pairs wants them; `storage`:
+/// [rows, ...].
+Tensor heads_in_pairs(const Tensor& storage, int64_t head_dim) {
+  Tensor result = Tensor::empty(storage.shape(), storage.dtype());
+  const int64_t row_bytes = storage.byte_count() / std::max<int64_t>(storage.dim(0), 1);
+  const std::byte* from = storage.host_bytes();
+  std::byte* to = result.mutable_host_bytes();
+  const int64_t half = head_dim / 2;
+  for (int64_t row = 0; row < storage.dim(0); ++row) {
+    const int64_t within = row % head_dim;
+    const int64_t target = row - within + (within < half ? 2 * within : 2 * (within - half) + 1);
+    std::memcpy(to + target * row_bytes, from + row * row_bytes, static_cast<size_t>(row_bytes));
+  }
+  return result;
+}
+
+Tensor plus_one(const Tensor& weight) {
+  std::vector<float> values = ops::cast(weight, DType::kF32).to_vector<float>();
+  for (float& value : values) value += 1.0f;
+  return Tensor::from(values, weight.shape());
+}
+
+/// Tables that readers add to the embeddings, and want dense.
+bool is_added_table(std::string_view path) {
+  return path == "embed_positions.weight" || path == "embed_segments.weight";
+}
+
+/// Parameters gathered under the names of the file.
+class GgufGathering {
+ public:
+  GgufGathering(const OpenModel& model, const Family& family, const GgufSaveOptions& options)
+      : model_(model), family_(family), options_(options) {
+    for (TreeValue& value : tree_values(model)) {
+      if (value.own)
+        bad_input(
+            "{} is a parameter that a rewrite made and no GGUF file can hold; write a directory instead",
+            value.path);
+      const NamedWeight named = find_weight_name(family, value.path);
+      if (named.entry == nullptr || named.entry->gguf.empty())
+        failed("family {} has no name in GGUF files for {}", family.name, value.path);
+      const std::string name = named.gguf();
+      if (!parts_.contains(name)) order_.push_back(name);
+      parts_[name].push_back({std::move(value), named.entry->gguf_form});
+    }
+  }
+
+  std::vector<formats::OutgoingGgufTensor> tensors() const {
+    std::vector<formats::OutgoingGgufTensor> all;
+    for (const std::string& name : order_) all.push_back(joined(name, parts_.at(name)));
+    return all;
+  }
+  bool has(const std::string& name) const { return parts_.contains(name); }
+
+ private:
+  struct Part {
+    TreeValue value;
+    Stored form;
+  };
+
+  formats::GgufTensorType wanted(const TreeValue& value) const {
+    if (!value.weight.defined() || is_added_table(value.path)) return {.dtype = DType::kF32};
+    return options_.type ? options_.type(value.path, value.weight) : type_of(value.weight);
+  }
+
+  int64_t head_dim(const std::string& path) const {
+    const std::string attention = path.substr(0, path.rfind('.', path.rfind('.') - 1));
+    const auto module = std::dynamic_pointer_cast<nn::Attention>(nn::module_at(*model_.tree, attention));
+    if (module == nullptr) failed("{} is no attention", attention);
+    return module->shape().head_dim;
+  }
+
+  /// The bytes of one parameter as the file has them.
+  static Tensor made(const Part& part, const formats::GgufTensorType& type, int64_t head_dim,
+                     const GgufSaveOptions& options) {
+    Tensor storage;
+    if (!part.value.weight.defined()) {
+      storage = ops::cast(part.form == Stored::kPlusOne ? plus_one(part.value.tensor) : part.value.tensor,
+                          type.dtype);
+    } else if (type.packed == nullptr) {
+      const ops::Weight& weight = part.value.weight;
+      storage = ops::cast(weight.is_packed() ? weight.unpack() : weight.dense(), type.dtype);
+    } else if (part.value.weight.is_packed() && &part.value.weight.format() == type.packed) {
+      storage = part.value.weight.storage();
+    } else {
+      storage = options.pack(part.value.path, part.value.weight, *type.packed).storage();
+    }
+    return part.form == Stored::kInterleavedHeads ? heads_in_pairs(storage.contiguous(), head_dim) : storage;
+  }
+
+  formats::OutgoingGgufTensor joined(const std::string& name, std::vector<Part> parts) const {
+    std::sort(parts.begin(), parts.end(),
+              [](const Part& a, const Part& b) { return third_of(a.form) < third_of(b.form); });
+    const Stored form = parts.front().form;
+    if (is_transposed(form)) failed("{} is stored in a form that is not written", name);
+    if (parts.size() != (third_of(form) >= 0 ? 3u : 1u)) failed("{} has {} parts", name, parts.size());
+    formats::OutgoingGgufTensor tensor{name, parts.front().value.shape, wanted(parts.front().value), {}};
+    for (size_t i = 1; i < parts.size(); ++i) {
+      tensor.shape[0] += parts[i].value.shape[0];
+      const formats::GgufTensorType type = wanted(parts[i].value);
+      if (name_of(type) != name_of(tensor.type))
+        bad_input("{} joins {} and {}, and a GGUF tensor has one type", name, name_of(tensor.type),
+                  name_of(type));
+    }
+    const int64_t dimension = form == Stored::kInterleavedHeads ? head_dim(parts.front().value.path) : 0;
+    tensor.load = [parts, type = tensor.type, dimension, &options = options_] {
+      if (parts.size() == 1) return made(parts.front(), type, dimension, options);
+      // Rows one after the other, packed or not.
+      std::vector<Tensor> pieces;
+      int64_t bytes = 0;
+      for (const Part& part : parts) {
+        pieces.push_back(made(part, type, dimension, options).contiguous());
+        bytes += pieces.back().byte_count();
+      }
+      const DType dtype = pieces.front().dtype();
+      Tensor whole = Tensor::empty({bytes / size_of(dtype)}, dtype);
+      std::byte* to = whole.mutable_host_bytes();
+      for (const Tensor& piece : pieces) {
+        std::memcpy(to, piece.host_bytes(), static_cast<size_t>(piece.byte_count()));
+        to += piece.byte_count();
+      }
+      return whole;
+    };
+    return tensor;
+  }
+
+  const OpenModel& model_;
+  const Family& family_;
+  const GgufSaveOptions& options_;
+  std::vector<std::string> order_;
+  std::map<std::string, std::vector<Part>> parts_;
+};
+
+formats::OutgoingGgufTensor passed_on(const std::string& name, const formats::TensorSource& source) {
+  const formats::StoredTensor& stored = source.info(name);
+  return {name, stored.shape, {.dtype = stored.dtype, .packed = stored.packed}, [name, source] {
+            const formats::StoredTensor& it = source.info(name);
+            return it.packed != nullptr
+                       ? Tensor::copy_from({it.data.get(), static_cast<size_t>(it.byte_count())},
+                                           {it.byte_count()}, DType::kU8)
+                       : source.tensor(name);
+          }};
+}
+
+/// What most bytes of matrices are.
+std::string_view main_type(std::span<const formats::OutgoingGgufTensor> tensors) {
+  std::map<std::string_view, int64_t> elements;
+  for (const formats::OutgoingGgufTensor& tensor : tensors)
+    if (tensor.shape.rank() == 2) elements[name_of(tensor.type)] += tensor.shape.element_count();
+  const auto most = std::max_element(elements.begin(), elements.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == elements.end() ? "f32" : most->first;
+}
+
+void add_types(std::span<const formats::OutgoingGgufTensor> tensors, std::optional<int64_t> file_type,
+               formats::GgufPairs& pairs) {
+  const std::string_view type = main_type(tensors);
+  for (const FileType& row : kFileTypes)
+    if (row.type == type && !file_type) file_type = row.number;
+  if (file_type) pairs.integer("general.file_type", *file_type);
+  if (std::any_of(tensors.begin(), tensors.end(),
+                  [](const auto& tensor) { return tensor.type.packed != nullptr; }))
+    pairs.integer("general.quantization_version", kQuantizationVersion);
+}
+
+bool is_said_anew(std::string_view key) {
+  return key == "general.file_type" || key == "general.quantization_version" || key == "general.alignment" ||
+         key.starts_with("split.");
+}
+
+std::string folder_name(const std::string& path) {
+  const size_t end = path.find_last_not_of('/');
+  if (end == std::string::npos) return {};
+  const size_t begin = path.find_last_of('/', end);
+  return path.substr(begin == std::string::npos ? 0 : begin + 1,
+                     end - (begin == std::string::npos ? 0 : begin + 1) + 1);
+}
+
+/// Of a model that came from a directory or was made in memory.
+GgufConfig config_of(const OpenModel& model, const Family& written) {
+  GgufConfig config;
+  config.pairs.text("general.architecture", written.gguf_architecture);
+  if (const std::string name = folder_name(model.files.path); !name.empty())
+    config.pairs.text("general.name", name);
+  const std::string source = model.files.config.empty() ? "config" : model.files.config;
+  model.family->config_to_gguf(Fields(model.config, source), config);
+  add_vocabulary(model, config.pairs);
+  return config;
+}
+
+}  // namespace
+
+GgufSaveOptions with_dtype(DType dtype) {
+  GgufSaveOptions options;
+  options.type = [dtype](std::string_view, const ops::Weight&) {
+    return formats::GgufTensorType{.dtype = dtype};
+  };
+  return options;
+}
+
+void save_gguf(const OpenModel& model, const std::string& path, const GgufSaveOptions& options,
+               Progress& progress) {
+  const Family& family = written_family(model);
+  const GgufGathering gathered(model, family, options);
+  std::vector<formats::OutgoingGgufTensor> tensors;
+  formats::GgufPairs pairs;
+  if (model.gguf) {
+    const formats::GgufMetadata& metadata = model.gguf->metadata();
+    for (const std::string_view key : metadata.keys())
+      if (!is_said_anew(key)) pairs.copy(key, metadata);
+    const formats::TensorSource& source = model.gguf->tensors();
+    for (const std::string& name : source.names())
+      if (!gathered.has(name)) tensors.push_back(passed_on(name, source));
+  } else {
+    GgufConfig config = config_of(model, family);
+    pairs = std::move(config.pairs);
+    for (auto& [name, tensor] : config.tensors)
+      tensors.push_back(
+          {name, tensor.shape(), {.dtype = tensor.dtype()}, [tensor = tensor] { return tensor; }});
+  }
+  for (formats::OutgoingGgufTensor& tensor : gathered.tensors()) tensors.push_back(std::move(tensor));
+  add_types(tensors, options.file_type, pairs);
+  formats::write_gguf(path, pairs, tensors, progress);
+}
+
+}  // namespace martlet::models

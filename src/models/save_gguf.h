@@ -1,0 +1,34 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/progress.h"
+#include "models/open.h"
+
+namespace martlet::models {
+
+struct GgufSaveOptions {
+  /// The type that a matrix is to have in the file; unless given, each keeps its own. `path` is the
+  /// parameter's in the tree. Matrices of positions and segments, which readers want dense, are not asked
+  /// for, nor are vectors: they are f32.
+  std::function<formats::GgufTensorType(std::string_view path, const ops::Weight& weight)> type = {};
+  /// Makes a matrix of a packed type that it does not have yet; called when its turn comes. Must be given
+  /// where `type` asks for one.
+  std::function<ops::Weight(std::string_view path, const ops::Weight& weight, const ops::PackedFormat& to)>
+      pack = {};
+  /// `general.file_type`, by which readers call the file; the type of most elements unless given.
+  std::optional<int64_t> file_type = {};
+};
+
+/// Writes a model as one GGUF file that llama.cpp loads: metadata, tokenizer, chat template, weights, whole
+/// or not at all, one tensor at a time. What came from a GGUF file keeps its metadata and its tensors that
+/// the tree has no place for. Throws BadInput for a family or a config that the file form cannot say, for
+/// rewrites that only a directory can hold, and for a tokenizer that would give other ids.
+void save_gguf(const OpenModel& model, const std::string& path, const GgufSaveOptions& options = {},
+               Progress& progress = no_progress());
+
+/// A type for every matrix, for GgufSaveOptions.
+GgufSaveOptions with_dtype(DType dtype);
+
+}  // namespace martlet::models
