@@ -1,6 +1,7 @@
 #include "infer/generate.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -19,6 +20,9 @@ struct Sequence {
   bool done = false;
   int64_t forgotten = 0;             // ids after the first one that were left behind
   std::vector<int32_t> unread = {};  // before the next token can be chosen
+  std::unique_ptr<Drafter> drafter = {};
+  std::vector<int32_t> text = {};     // prompt and reply, where there is a drafter
+  std::vector<int32_t> guesses = {};  // of what follows `unread`, in the forward at hand
 
   /// More than the last token: its prompt, or what is left after forgetting.
   bool is_reading() const { return result.ids.empty() || unread.size() > 1; }
@@ -27,12 +31,16 @@ struct Sequence {
 class Generation {
  public:
   Generation(nn::Model& model, const GenerationOptions& options, const OnToken& on_token)
-      : model_(model), options_(options), on_token_(on_token) {}
+      : model_(model), options_(options), on_token_(on_token), draft_length_(options.draft_tokens) {}
 
   /// Continues every sequence until it has stopped. A cache may hold the beginning of its prompt.
   void run(std::span<Sequence> sequences) {
     for (Sequence& sequence : sequences) {
       sequence.done = options_.max_new_tokens == 0;
+      if (options_.drafter) {
+        sequence.drafter = options_.drafter();
+        sequence.text = *sequence.prompt;
+      }
       look_ahead(sequence);
     }
     while (step(sequences)) {
@@ -50,54 +58,126 @@ class Generation {
     }
     if (!waiting) return false;
     throw_if_interrupted();
-    nn::Batch batch;
-    std::vector<Ready> ready;
-    for (Sequence& sequence : sequences) {
-      if (sequence.done || sequence.is_reading() != reading) continue;
-      if (reading && batch.token_count() >= kPrefillTokens) break;
-      std::vector<int32_t>& unread = sequence.unread;
-      const auto left = static_cast<int64_t>(unread.size());
-      const int64_t now = reading ? std::min(left, kPrefillTokens - batch.token_count()) : left;
-      batch.add(std::span(unread).first(static_cast<size_t>(now)), &sequence.cache,
-                sequence.cache.length() + left);
-      unread.erase(unread.begin(), unread.begin() + now);
-      if (unread.empty()) ready.push_back({&sequence, batch.token_count() - 1});
-    }
-    choose(ready, model_.hidden(batch));
+    reading ? read(sequences) : decode(sequences);
     return true;
   }
 
+  /// Rows of a forward whose scores choose a sequence's next tokens.
   struct Ready {
     Sequence* sequence;
-    int64_t row;  // its last one of the forward
+    int64_t row, rows;
   };
 
-  /// Picks the next token of every sequence that is read to its end.
-  void choose(std::span<const Ready> ready, const Tensor& hidden) {
-    if (ready.empty()) return;
-    const auto count = static_cast<int64_t>(ready.size());
-    const Tensor rows = Tensor::empty({count, hidden.dim(1)}, hidden.dtype(), hidden.device());
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t row = ready[static_cast<size_t>(i)].row;
-      rows.slice(0, i, i + 1).copy_elements(hidden.slice(0, row, row + 1));
+  void read(std::span<Sequence> sequences) {
+    nn::Batch batch;
+    std::vector<Ready> ready;
+    for (Sequence& sequence : sequences) {
+      if (sequence.done || !sequence.is_reading()) continue;
+      if (batch.token_count() >= kPrefillTokens) break;
+      std::vector<int32_t>& unread = sequence.unread;
+      const auto left = static_cast<int64_t>(unread.size());
+      const int64_t now = std::min(left, kPrefillTokens - batch.token_count());
+      batch.add(std::span(unread).first(static_cast<size_t>(now)), &sequence.cache,
+                sequence.cache.length() + left);
+      unread.erase(unread.begin(), unread.begin() + now);
+      if (unread.empty()) ready.push_back({&sequence, batch.token_count() - 1, 1});
     }
-    const Tensor scores = model_.logits(rows);
-    const std::vector<float> all = scores.to_vector<float>();
-    const auto width = static_cast<size_t>(scores.dim(1));
-    for (size_t i = 0; i < ready.size(); ++i)
-      take(*ready[i].sequence, std::span(all).subspan(i * width, width));
+    choose(ready, model_.hidden(batch));
   }
 
-  void take(Sequence& sequence, std::span<const float> scores) {
+  /// The last token of each sequence, and guesses of what follows.
+  void decode(std::span<Sequence> sequences) {
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point start = Clock::now();
+    std::vector<Ready> ready;
+    for (Sequence& sequence : sequences)
+      if (!sequence.done) ready.push_back({&sequence, 0, 0});
+    if (options_.drafter) make_guesses(ready);
+    const Clock::time_point guessed = Clock::now();
+    nn::Batch batch;
+    for (Ready& each : ready) {
+      std::vector<int32_t> ids = std::move(each.sequence->unread);
+      each.sequence->unread.clear();
+      ids.insert(ids.end(), each.sequence->guesses.begin(), each.sequence->guesses.end());
+      each.row = batch.token_count();
+      each.rows = static_cast<int64_t>(ids.size());
+      batch.add_stepwise(ids, &each.sequence->cache);
+    }
+    DraftLength::Forward forward = choose(ready, model_.hidden(batch));
+    forward.guessing = std::chrono::duration<double>(guessed - start).count();
+    forward.reading = std::chrono::duration<double>(Clock::now() - guessed).count();
+    draft_length_.learn(forward);
+  }
+
+  void make_guesses(std::span<const Ready> ready) const {
+    const int64_t most = draft_length_.choose(static_cast<int64_t>(ready.size()));
+    for (const Ready& each : ready) each.sequence->guesses = guess(*each.sequence, most);
+  }
+
+  std::vector<int32_t> guess(Sequence& sequence, int64_t most) const {
+    const auto length = static_cast<int64_t>(sequence.text.size());
+    // Not past the tokens that are wanted, nor to where ids are forgotten.
+    most = std::min(most, options_.max_new_tokens - static_cast<int64_t>(sequence.result.ids.size()) - 1);
+    if (limit() > 0) most = std::min(most, limit() - length);
+    if (most <= 0 || sequence.forgotten > 0) return {};
+    return sequence.drafter->draft(sequence.text, most);
+  }
+
+  /// Picks the next tokens of sequences that are read to their end: one, and one more behind every guess that
+  /// was right.
+  DraftLength::Forward choose(std::span<const Ready> ready, const Tensor& hidden) {
+    DraftLength::Forward forward{.sequences = static_cast<int64_t>(ready.size())};
+    if (ready.empty()) return forward;
+    const Tensor scores = model_.logits(rows_of(ready, hidden));
+    const std::vector<float> all = scores.to_vector<float>();
+    const auto width = static_cast<size_t>(scores.dim(1));
+    std::span<const float> next = all;
+    for (const Ready& each : ready) {
+      Sequence& sequence = *each.sequence;
+      const int64_t read = sequence.cache.length() - static_cast<int64_t>(sequence.guesses.size());
+      int64_t right = 0;
+      for (int64_t row = 0; row < each.rows && right == row && !sequence.done; ++row) {
+        const int32_t id = take(sequence, next.subspan(static_cast<size_t>(row) * width, width));
+        right += row < each.rows - 1 && id == sequence.guesses[static_cast<size_t>(row)];
+      }
+      next = next.subspan(static_cast<size_t>(each.rows) * width);
+      sequence.cache.truncate(read + right);
+      sequence.result.drafted += each.rows - 1;
+      sequence.result.accepted += right;
+      forward.drafted += each.rows - 1;
+      forward.accepted += right;
+      forward.refuted += right < each.rows - 1;
+      sequence.guesses.clear();
+      if (!sequence.done) look_ahead(sequence);
+    }
+    return forward;
+  }
+
+  static Tensor rows_of(std::span<const Ready> ready, const Tensor& hidden) {
+    int64_t count = 0;
+    for (const Ready& each : ready) count += each.rows;
+    if (count == hidden.dim(0)) return hidden;
+    const Tensor rows = Tensor::empty({count, hidden.dim(1)}, hidden.dtype(), hidden.device());
+    int64_t to = 0;
+    for (const Ready& each : ready) {
+      rows.slice(0, to, to + each.rows).copy_elements(hidden.slice(0, each.row, each.row + each.rows));
+      to += each.rows;
+    }
+    return rows;
+  }
+
+  /// The next token, which may end the sequence.
+  int32_t take(Sequence& sequence, std::span<const float> scores) {
     std::vector<int32_t>& ids = sequence.result.ids;
     const int32_t id =
         sample(scores, options_.sampling, *sequence.prompt, ids, options_.first_sequence + sequence.number);
     if (std::find(options_.stop_ids.begin(), options_.stop_ids.end(), id) != options_.stop_ids.end()) {
       sequence.result.finish = Finish::kStop;
       sequence.done = true;
-      return;
+      return id;
     }
     ids.push_back(id);
+    if (sequence.drafter) sequence.text.push_back(id);
     const auto length = static_cast<int64_t>(sequence.prompt->size() + ids.size());
     const bool full = options_.context == ContextPolicy::kStop && limit() > 0 && length > limit();
     if (on_token_ && !on_token_(sequence.number, id)) {
@@ -105,9 +185,8 @@ class Generation {
       sequence.done = true;
     } else if (static_cast<int64_t>(ids.size()) >= options_.max_new_tokens || full) {
       sequence.done = true;
-    } else {
-      look_ahead(sequence);
     }
+    return id;
   }
 
   /// Sets what must be read before the next token.
@@ -133,6 +212,7 @@ class Generation {
   nn::Model& model_;
   const GenerationOptions& options_;
   const OnToken& on_token_;
+  DraftLength draft_length_;
 };
 
 void check_prompt(const nn::Model& model, const std::vector<int32_t>& prompt, ContextPolicy policy) {
@@ -208,10 +288,12 @@ Generated generate_on(nn::Model& model, ReadContext& context, const std::vector<
   Sequence sequence{0, &prompt, std::move(context.cache)};
   sequence.cache.truncate(common);
   const auto give_back = [&] {
-    // What a forward that failed left in some layers goes.
-    sequence.cache.truncate(sequence.forgotten > 0 ? 0 : sequence.cache.length());
     context.ids = prompt;
     context.ids.insert(context.ids.end(), sequence.result.ids.begin(), sequence.result.ids.end());
+    // What a forward that failed left in some layers goes, and guesses that were not looked at.
+    sequence.cache.truncate(
+        sequence.forgotten > 0 ? 0
+                               : std::min(sequence.cache.length(), static_cast<int64_t>(context.ids.size())));
     context.ids.resize(static_cast<size_t>(sequence.cache.length()));
     context.cache = std::move(sequence.cache);
   };

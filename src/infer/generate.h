@@ -9,6 +9,7 @@
 
 #include "infer/kv_cache.h"
 #include "infer/sampler.h"
+#include "infer/speculation.h"
 #include "nn/roles.h"
 
 namespace martlet::infer {
@@ -30,6 +31,9 @@ struct GenerationOptions {
   /// The number of the first prompt, where it is not 0: chance depends on a prompt's number.
   size_t first_sequence = 0;
   ContextPolicy context = ContextPolicy::kStop;
+  /// Makes what guesses the tokens of one sequence; none: nothing is guessed.
+  std::function<std::unique_ptr<Drafter>()> drafter = {};
+  int64_t draft_tokens = 16;  ///< guesses at once, at most
 };
 
 enum class Finish {
@@ -43,6 +47,8 @@ std::string_view name_of(Finish finish);
 struct Generated {
   std::vector<int32_t> ids;  ///< new tokens, without the one that stopped it
   Finish finish = Finish::kLength;
+  int64_t drafted = 0;   ///< guesses that were read
+  int64_t accepted = 0;  ///< of these, those that were right
 };
 
 /// Called for every new token, in order; returning false ends that sequence (Finish::kStopped). `sequence`

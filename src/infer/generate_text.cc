@@ -23,7 +23,8 @@ class GrowingText {
   }
   bool stopped() const { return stops_.stopped(); }
   Reply reply(Generated generated) {
-    return {std::move(generated.ids), std::move(text_), stopped() ? Finish::kStop : generated.finish};
+    return {std::move(generated.ids), std::move(text_), stopped() ? Finish::kStop : generated.finish,
+            generated.drafted, generated.accepted};
   }
 
  private:

@@ -15,6 +15,8 @@ struct Reply {
   std::vector<int32_t> ids;  ///< new tokens; those that made a stop text are among them
   std::string text;          ///< without special tokens, and only what comes before a stop text
   Finish finish = Finish::kLength;
+  int64_t drafted = 0;  ///< as in Generated
+  int64_t accepted = 0;
 };
 
 /// Called for every new token with the text that is certain now: often empty, never a part of a character nor

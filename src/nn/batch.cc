@@ -14,9 +14,15 @@ void Batch::add(std::span<const int32_t> ids, KvCache* cache, int64_t whole_leng
   starts_.push_back(static_cast<int64_t>(ids_.size()));
   caches_.push_back(cache);
   const int64_t length = first + static_cast<int64_t>(ids.size());
-  lengths_.push_back(std::max(length, whole_length));
+  lengths_.resize(ids_.size(), std::max(length, whole_length));
   longest_ = std::max(longest_, length);
   if (!rope_tables_->empty()) rope_tables_ = std::make_shared<RopeTables>();
+}
+
+void Batch::add_stepwise(std::span<const int32_t> ids, KvCache* cache) {
+  const size_t before = lengths_.size();
+  add(ids, cache);
+  for (size_t i = before; i < lengths_.size(); ++i) lengths_[i] = positions_[i] + 1;
 }
 
 const ops::RopeTable& Batch::rope_table(const ops::RopeScaling& scaling) const {
@@ -26,18 +32,16 @@ const ops::RopeTable& Batch::rope_table(const ops::RopeScaling& scaling) const {
   auto table = std::make_shared<ops::RopeTable>();
   table->cosine = Tensor::empty({token_count(), half}, DType::kF32);
   table->sine = Tensor::empty({token_count(), half}, DType::kF32);
-  // Each sequence by itself: with dynamic scaling the frequencies depend on its own length, never on its
-  // neighbours'.
-  for (int64_t sequence = 0; sequence < sequence_count(); ++sequence) {
-    const int64_t first = begin(sequence);
-    const int64_t count = end(sequence) - first;
-    if (count == 0) continue;
-    const std::span<const int32_t> positions =
-        std::span(positions_).subspan(static_cast<size_t>(first), static_cast<size_t>(count));
-    const ops::RopeTable rows =
-        ops::rope_table(positions, ops::rope_frequencies(scaling, lengths_[static_cast<size_t>(sequence)]));
-    table->cosine.slice(0, first, first + count).copy_elements(rows.cosine);
-    table->sine.slice(0, first, first + count).copy_elements(rows.sine);
+  // Neighbours of one length together: with dynamic scaling the frequencies depend on a sequence's own
+  // length.
+  for (size_t first = 0, end; first < lengths_.size(); first = end) {
+    for (end = first + 1; end < lengths_.size() && lengths_[end] == lengths_[first];) ++end;
+    const ops::RopeTable rows = ops::rope_table(std::span(positions_).subspan(first, end - first),
+                                                ops::rope_frequencies(scaling, lengths_[first]));
+    const auto begin_row = static_cast<int64_t>(first);
+    const auto end_row = static_cast<int64_t>(end);
+    table->cosine.slice(0, begin_row, end_row).copy_elements(rows.cosine);
+    table->sine.slice(0, begin_row, end_row).copy_elements(rows.sine);
   }
   rope_tables_->emplace_back(&scaling, table);
   return *table;

@@ -35,6 +35,8 @@ class Batch {
   /// where these are a piece of a prompt, the positions of the whole, since rotary frequencies may depend on
   /// it; a piece then gets the frequencies that it has in one forward over all of them.
   void add(std::span<const int32_t> ids, KvCache* cache = nullptr, int64_t whole_length = 0);
+  /// As if each of the ids came alone, one forward after another: a forward over guesses.
+  void add_stepwise(std::span<const int32_t> ids, KvCache* cache);
 
   int64_t token_count() const { return static_cast<int64_t>(ids_.size()); }
   int64_t sequence_count() const { return static_cast<int64_t>(caches_.size()); }
@@ -56,7 +58,7 @@ class Batch {
   std::vector<int32_t> positions_;
   std::vector<int64_t> starts_ = {0};
   std::vector<KvCache*> caches_;
-  std::vector<int64_t> lengths_;  // of each sequence, as its rotary frequencies see it
+  std::vector<int64_t> lengths_;  // of each token's sequence, as its rotary frequencies see it
   int64_t longest_ = 0;
   // Shared by copies of a batch, until one of them gets another sequence.
   using RopeTables = std::vector<std::pair<const ops::RopeScaling*, std::shared_ptr<const ops::RopeTable>>>;

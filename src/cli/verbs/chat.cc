@@ -5,6 +5,7 @@
 #include "cli/model_flags.h"
 #include "cli/options.h"
 #include "cli/sampling_options.h"
+#include "cli/speculation_flags.h"
 #include "cli/verbs/verbs.h"
 
 namespace martlet::cli {
@@ -13,12 +14,14 @@ int run_chat(std::span<const std::string> arguments) {
   ModelFlags model_flags;
   std::string render, system;
   SamplingFlags flags;
+  SpeculationFlags speculation;
   flags.tokens = 1024;
   Options options("chat", "martlet chat smollm2 --system 'Answer in one sentence.'");
   model_flags.declare(options);
   options.text("--system", "TEXT", system, "the system message")
       .text("--render", "FILE.json", render,
             "print the prompt text of {messages, tools} exactly, and nothing else");
+  speculation.declare(options);
   flags.declare(options);
   if (!options.parse(arguments)) return 0;
   infer::check(flags.sampling);
@@ -31,7 +34,9 @@ int run_chat(std::span<const std::string> arguments) {
   const infer::LanguageModel model = infer::LanguageModel::load(path, model_flags.open_options());
   ChatSession session(model, chat_format_of(model));
   session.set_system(system);
-  chat_loop(session, {flags.generation(model), flags.stop_texts});
+  infer::GenerationOptions generation = flags.generation(model);
+  speculation.apply(model, generation);
+  chat_loop(session, {generation, flags.stop_texts});
   return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "cli/prompts.h"
 #include "cli/sampling_options.h"
+#include "cli/speculation_flags.h"
 #include "cli/terminal.h"
 #include "cli/verbs/verbs.h"
 #include "infer/generate_text.h"
@@ -26,7 +27,7 @@ struct Request {
   std::string context = "stop";
   bool json = false;
   SamplingFlags sampling;
-  std::string speculate = "off";
+  SpeculationFlags speculation;
 };
 
 /// Before the first group runs, so that a prompt that cannot run costs no work.
@@ -54,6 +55,10 @@ void print_row(const infer::LanguageModel& model, const infer::Reply& reply, siz
   row.set("finish", infer::name_of(reply.finish));
   row.set("prompt_tokens", static_cast<int64_t>(prompt_tokens));
   row.set("tokens_per_s", tokens_per_second);
+  if (reply.drafted > 0) {
+    row.set("drafted", reply.drafted);
+    row.set("accepted", reply.accepted);
+  }
   fmt::print("{}\n", row.dump());
 }
 
@@ -126,8 +131,8 @@ int run_run(std::span<const std::string> arguments) {
       .choice(
           "--context", request.context, {"stop", "slide"},
           "at the end of the model's context: stop (a longer prompt is an error), or forget the oldest half")
-      .choice("--speculate", request.speculate, {"off"}, "guess tokens ahead")
       .flag("--json", request.json, "one JSON line a prompt");
+  request.speculation.declare(options);
   request.sampling.declare(options);
   if (!options.parse(arguments)) return 0;
   if (request.prompts.empty() == request.prompts_file.empty())
@@ -136,6 +141,7 @@ int run_run(std::span<const std::string> arguments) {
   const infer::LanguageModel model =
       infer::LanguageModel::load(request.model.path(), request.model.open_options());
   infer::GenerationOptions generation = request.sampling.generation(model);
+  request.speculation.apply(model, generation);
   generation.batch = request.batch;
   if (request.context == "slide") generation.context = infer::ContextPolicy::kSlide;
   const Prompts prompts = request.prompts_file.empty() ? encode_prompts(model, request.prompts)
