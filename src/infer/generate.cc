@@ -5,12 +5,15 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "nn/layers.h"
 
 namespace martlet::infer {
 namespace {
 
 // Positions that one forward takes at most while prompts are read: bounds the memory of activations.
 constexpr int64_t kPrefillTokens = 512;
+// Common first tokens of two prompts that are worth a copy of what was read of them.
+constexpr int64_t kSharedTokens = 8;
 
 struct Sequence {
   size_t number;
@@ -20,6 +23,8 @@ struct Sequence {
   bool done = false;
   int64_t forgotten = 0;             // ids after the first one that were left behind
   std::vector<int32_t> unread = {};  // before the next token can be chosen
+  Sequence* source = nullptr;        // reads `shared` first tokens that this one begins with, too
+  int64_t shared = 0;
   std::unique_ptr<Drafter> drafter = {};
   std::vector<int32_t> text = {};     // prompt and reply, where there is a drafter
   std::vector<int32_t> guesses = {};  // of what follows `unread`, in the forward at hand
@@ -27,6 +32,18 @@ struct Sequence {
   /// More than the last token: its prompt, or what is left after forgetting.
   bool is_reading() const { return result.ids.empty() || unread.size() > 1; }
 };
+
+/// Whether what was read of a text's beginning depends on how long the whole is.
+bool depends_on_length(const nn::Module& module) {
+  using Kind = ops::RopeScaling::Kind;
+  if (const auto* attention = dynamic_cast<const nn::Attention*>(&module))
+    if (const ops::RopeScaling* rope = attention->rope();
+        rope != nullptr && (rope->kind == Kind::kDynamic || rope->kind == Kind::kLongrope))
+      return true;
+  for (const nn::Slot* slot : module.children())
+    if (slot->module() != nullptr && depends_on_length(*slot->module())) return true;
+  return false;
+}
 
 class Generation {
  public:
@@ -43,6 +60,7 @@ class Generation {
       }
       look_ahead(sequence);
     }
+    if (sequences.size() > 1 && !depends_on_length(model_)) find_shared(sequences);
     while (step(sequences)) {
     }
   }
@@ -68,11 +86,40 @@ class Generation {
     int64_t row, rows;
   };
 
+  /// For every prompt the earlier one that it shares the most first tokens with; the last token is read in
+  /// any case, since its scores choose the first new one.
+  static void find_shared(std::span<Sequence> sequences) {
+    for (size_t i = 1; i < sequences.size(); ++i) {
+      Sequence& sequence = sequences[i];
+      const std::vector<int32_t>& prompt = *sequence.prompt;
+      if (sequence.forgotten > 0 || sequence.cache.length() > 0) continue;
+      for (Sequence& earlier : sequences.first(i)) {
+        const std::vector<int32_t>& other = *earlier.prompt;
+        const auto differ = std::mismatch(prompt.begin(), prompt.end(), other.begin(), other.end());
+        const int64_t common =
+            std::min<int64_t>(differ.first - prompt.begin(), static_cast<int64_t>(prompt.size()) - 1);
+        if (earlier.forgotten > 0 || common < std::max(kSharedTokens, sequence.shared + 1)) continue;
+        sequence.source = &earlier;
+        sequence.shared = common;
+      }
+    }
+  }
+
+  /// Takes over what the source has read; false while it has not read enough.
+  static bool take_shared(Sequence& sequence) {
+    if (sequence.source == nullptr) return true;
+    if (sequence.source->cache.length() < sequence.shared) return false;
+    sequence.cache.copy_prefix(sequence.source->cache, sequence.shared);
+    sequence.unread.erase(sequence.unread.begin(), sequence.unread.begin() + sequence.shared);
+    sequence.source = nullptr;
+    return true;
+  }
+
   void read(std::span<Sequence> sequences) {
     nn::Batch batch;
     std::vector<Ready> ready;
     for (Sequence& sequence : sequences) {
-      if (sequence.done || !sequence.is_reading()) continue;
+      if (sequence.done || !sequence.is_reading() || !take_shared(sequence)) continue;
       if (batch.token_count() >= kPrefillTokens) break;
       std::vector<int32_t>& unread = sequence.unread;
       const auto left = static_cast<int64_t>(unread.size());

@@ -56,8 +56,9 @@ struct Generated {
 using OnToken = std::function<bool(size_t sequence, int32_t id)>;
 
 /// One result a prompt, in order. The tokens of a prompt do not depend on the others, on `batch` or on
-/// threads. Throws BadInput for an empty prompt, an id outside the vocabulary, or a prompt longer than the
-/// context (with both numbers); kInterrupted when a stop was requested.
+/// threads. What prompts that run together begin with in common is read once (unless rotary frequencies
+/// depend on the length). Throws BadInput for an empty prompt, an id outside the vocabulary, or a prompt
+/// longer than the context (with both numbers); kInterrupted when a stop was requested.
 std::vector<Generated> generate(nn::Model& model, std::span<const std::vector<int32_t>> prompts,
                                 const GenerationOptions& options, const OnToken& on_token = {});
 

@@ -34,6 +34,15 @@ nn::KvCache::View GrowingKvCache::append(int64_t layer, const Tensor& keys, cons
   return {at.keys.slice(0, 0, at.length), at.values.slice(0, 0, at.length)};
 }
 
+void GrowingKvCache::copy_prefix(const GrowingKvCache& other, int64_t length) {
+  if (length > other.length()) failed("a cache of {} positions has no prefix of {}", other.length(), length);
+  truncate(0);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& from = other.layers_[i];
+    append(static_cast<int64_t>(i), from.keys.slice(0, 0, length), from.values.slice(0, 0, length));
+  }
+}
+
 void GrowingKvCache::truncate(int64_t length) {
   for (Layer& layer : layers_) layer.length = std::min(layer.length, length);
 }

@@ -13,6 +13,8 @@ class GrowingKvCache final : public nn::KvCache {
 
   View append(int64_t layer, const Tensor& keys, const Tensor& values) override;
   int64_t length() const override { return layers_.empty() ? 0 : layers_.back().length; }
+  /// Becomes a copy of the other's first `length` positions.
+  void copy_prefix(const GrowingKvCache& other, int64_t length);
   /// Forgets all positions from `length` on.
   void truncate(int64_t length);
   int64_t byte_count() const;

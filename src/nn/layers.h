@@ -134,6 +134,8 @@ class Attention final : public TokenMixer {
             std::shared_ptr<AttentionCore> core);
   std::string_view kind() const override { return "Attention"; }
   const AttentionShape& shape() const { return shape_; }
+  /// Null: no rotation.
+  const ops::RopeScaling* rope() const { return rope_.get(); }
   std::string details() const override;
   Tensor forward(const Tensor& x, const Batch& batch) override;
 

@@ -39,6 +39,24 @@ class Generate : public ::testing::Test {
   models::OpenModel model_;
 };
 
+/// The model, and how many tokens it has read.
+class Counting final : public nn::Model {
+ public:
+  explicit Counting(nn::Model& model) : model_(model) {}
+  std::string_view kind() const override { return "Counting"; }
+  const nn::ModelShape& shape() const override { return model_.shape(); }
+  Tensor hidden(const nn::Batch& batch) override {
+    tokens += batch.token_count();
+    return model_.hidden(batch);
+  }
+  Tensor logits(const Tensor& hidden) override { return model_.logits(hidden); }
+
+  int64_t tokens = 0;
+
+ private:
+  nn::Model& model_;
+};
+
 TEST_F(Generate, AReplyDoesNotDependOnBatchOrThreads) {
   for (const double temperature : {0.0, 0.9}) {
     GenerationOptions options;
@@ -141,6 +159,35 @@ TEST_F(Generate, AReplyIsTheSameWhateverTheContextHolds) {
   const Generated fresh = generate(*model_.tree, std::span(&other, 1), options)[0];
   EXPECT_EQ(generate_on(*model_.tree, context, other, options).ids, fresh.ids);
   EXPECT_EQ(static_cast<int64_t>(context.ids.size()), context.cache.length());
+}
+
+TEST_F(Generate, WhatPromptsBeginWithInCommonIsReadOnce) {
+  const Philox random(21);
+  uint64_t draw = 0;
+  const auto words = [&](size_t count) {
+    std::vector<int32_t> ids(count);
+    for (int32_t& id : ids) id = static_cast<int32_t>(random.below(draw++, 97));
+    return ids;
+  };
+  const std::vector<int32_t> system = words(30);
+  std::vector<std::vector<int32_t>> asked(6, system);
+  for (size_t i = 0; i < asked.size(); ++i) {
+    if (i % 2 == 1) asked[i] = asked[i - 1];  // goes on where the one before ends
+    const std::vector<int32_t> own = words(i == 3 ? 0 : 4);
+    asked[i].insert(asked[i].end(), own.begin(), own.end());
+  }
+  asked.push_back(words(12));
+  GenerationOptions options;
+  options.max_new_tokens = 10;
+  std::vector<std::vector<int32_t>> alone;
+  for (const std::vector<int32_t>& prompt : asked)
+    alone.push_back(generate(*model_.tree, std::span(&prompt, 1), options)[0].ids);
+  EXPECT_EQ(ids_of(generate(*model_.tree, asked, options)), alone);
+
+  // Read are the first prompt, what is new in the others, and every new token but the last.
+  Counting counting(*model_.tree);
+  generate(counting, asked, options);
+  EXPECT_EQ(counting.tokens, 34 + 4 + 4 + 1 + 4 + 4 + 12 + 7 * 9);
 }
 
 TEST(ForgottenIds, AreTheFewestHalvesThatMakeTheRestFit) {

@@ -146,7 +146,9 @@ TEST_F(Speculation, RepliesAreTheSameInEverySchedule) {
     const Philox random(schedule);
     uint64_t draw = 1000;
     const auto pick = [&](uint64_t bound) { return random.below(draw++, bound); };
-    const auto asked = prompts(random, 1 + pick(6));
+    auto asked = prompts(random, 1 + pick(6));
+    if (pick(2) == 0)  // a common beginning
+      for (std::vector<int32_t>& prompt : asked) prompt.insert(prompt.begin(), 12, 5);
     GenerationOptions options;
     options.max_new_tokens = static_cast<int64_t>(pick(40));
     options.sampling.temperature = pick(2) == 0 ? 0 : 1.5;
