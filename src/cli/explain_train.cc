@@ -10,8 +10,10 @@
 #include "cli/table.h"
 #include "cli/train_planning.h"
 #include "cli/training_setup.h"
+#include "data/token_set.h"
 #include "plan/training_speed.h"
 #include "train/ema.h"
+#include "train/metrics.h"
 
 namespace martlet::cli {
 namespace {
@@ -24,6 +26,7 @@ constexpr int kAnalysedSteps = 5;
 /// What a step takes: predicted, or found.
 struct Figures {
   plan::TrainMemory memory;
+  int64_t resident = 0;  // bytes of the process, between checkpoints
   double step_seconds = 0;
 };
 
@@ -44,8 +47,27 @@ data::TrainingBatch random_batch(const plan::TrainGoal& goal, int64_t vocabulary
   return batch;
 }
 
-/// Runs steps whose rate is 0 on random ids.
-Figures measure_training(nn::Model& model, const plan::TrainGoal& goal) {
+/// The run's data, where it is tokens already, and what it brought into memory.
+struct OpenedData {
+  std::optional<data::Batches> batches;
+  int64_t found = 0;
+
+  int64_t predicted(const plan::TrainGoal& goal) const {
+    return batches ? batches->memory_bytes(goal.accumulate) : 0;
+  }
+};
+
+OpenedData open_data(const TrainRequest& request, int64_t vocabulary) {
+  OpenedData opened;
+  if (!std::all_of(request.data.begin(), request.data.end(), data::is_token_set)) return opened;
+  const int64_t before = train::resident_file_bytes();
+  opened.batches.emplace(token_sets(request, "", vocabulary, ""), request.batches);
+  opened.found = train::resident_file_bytes() - before;
+  return opened;
+}
+
+/// Runs steps whose rate is 0 on random ids: all of them full, as not every step of the data need be.
+Figures measure_training(nn::Model& model, const plan::TrainGoal& goal, OpenedData& data) {
   const auto use = [](Owner owner) { return memory_use(Device::kCpu)[static_cast<size_t>(owner)]; };
   const data::TrainingBatch batch = random_batch(goal, model.shape().vocabulary_size);
   const std::vector<train::TrainedParameter> trained = train::trained_parameters(model);
@@ -53,10 +75,12 @@ Figures measure_training(nn::Model& model, const plan::TrainGoal& goal) {
   std::optional<train::Ema> ema;
   if (goal.ema > 0) ema.emplace(trained, goal.ema);
   reset_memory_peaks(Device::kCpu);
+  Figures found;
   std::vector<double> seconds;
   for (int step = 0; step < kAnalysedSteps; ++step) {
     throw_if_interrupted();
     const Clock::time_point start = Clock::now();
+    if (data.batches) data.batches->next();
     for (int64_t i = 0; i < goal.accumulate; ++i)
       train::loss_of(model, batch, 1 / static_cast<double>(goal.accumulate));
     train::gradient_norm(trained);
@@ -64,15 +88,16 @@ Figures measure_training(nn::Model& model, const plan::TrainGoal& goal) {
     if (ema) ema->update(step + 1);
     for (const train::TrainedParameter& each : trained) each.parameter->clear_gradient();
     seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    found.resident = std::max(found.resident, train::resident_bytes());
   }
   std::sort(seconds.begin() + 1, seconds.end());
-  Figures found;
   found.step_seconds = seconds[1 + (seconds.size() - 1) / 2];
   found.memory.weights = use(Owner::kWeights).peak;
   found.memory.gradients = use(Owner::kGradients).peak;
   found.memory.optimiser = use(Owner::kOptimiser).peak;
   found.memory.activations = use(Owner::kActivations).peak;
   found.memory.total = total_memory_use(Device::kCpu).peak;
+  found.memory.data = data.found;
   return found;
 }
 
@@ -88,6 +113,7 @@ struct Explained {
   plan::TrainingSpeed speed;
   Figures predicted;
   std::optional<Figures> measured;
+  bool knows_data = false;
 
   double tokens_per_s(const Figures& figures) const {
     return static_cast<double>(goal.tokens_per_step()) / figures.step_seconds;
@@ -122,6 +148,8 @@ void print_figures(const Explained& explained) {
   memory("  logits of these", &plan::TrainMemory::logits, false);
   memory("most at one time", &plan::TrainMemory::total);
   memory("checkpoint's copy", &plan::TrainMemory::snapshot, false);
+  if (explained.knows_data) memory("data, mapped", &plan::TrainMemory::data);
+  row("process, resident", [](const Figures& figures) { return bytes_text(figures.resident); });
   row("step", [](const Figures& figures) { return fmt::format("{:.3f} s", figures.step_seconds); });
   row("speed", [&](const Figures& figures) {
     return fmt::format("{:.0f} tokens/s", explained.tokens_per_s(figures));
@@ -161,6 +189,8 @@ void print_text(const Explained& explained) {
     fmt::print("  {}: {}\n", rejected.request.name, rejected.reason);
   print_figures(explained);
   print_costs(explained);
+  if (!explained.knows_data)
+    fmt::print("data: how large it is in memory shows when it is tokens (`martlet data tokens`)\n");
   const plan::TrainMemory& memory = explained.predicted.memory;
   if (!explained.plan.fits)
     fmt::print("memory: does not fit: {}\n", plan::why_not(explained.plan, goal));
@@ -177,6 +207,8 @@ Json json_of(const Explained& explained, const Figures& figures, bool whole) {
   json.set("total_bytes", memory.total);
   if (whole) json.set("logit_bytes", memory.logits).set("snapshot_bytes", memory.snapshot);
   if (whole) json.set("process_bytes", memory.process());
+  if (explained.knows_data) json.set("data_bytes", memory.data);
+  json.set("resident_bytes", figures.resident);
   json.set("step_s", figures.step_seconds).set("tokens_per_s", explained.tokens_per_s(figures));
   return json.set("run_s", explained.run_seconds(figures));
 }
@@ -229,9 +261,14 @@ int explain_train(std::span<const std::string> arguments) {
   Explained explained{request, model, goal_of(request), std::move(plan), plan::measure_training_speed(),
                       {},      {}};
   release_cached_memory();
-  explained.predicted = {explained.plan.forecast.memory,
+  OpenedData data = open_data(request, model.tree->shape().vocabulary_size);
+  explained.knows_data = data.batches.has_value();
+  explained.predicted = {explained.plan.forecast.memory, 0,
                          explained.speed.seconds_of(explained.plan.forecast.costs)};
-  if (analyze && explained.plan.fits) explained.measured = measure_training(*model.tree, explained.goal);
+  explained.predicted.memory.data = data.predicted(explained.goal);
+  explained.predicted.resident = explained.predicted.memory.resident();
+  if (analyze && explained.plan.fits)
+    explained.measured = measure_training(*model.tree, explained.goal, data);
   json ? print_json(explained) : print_text(explained);
   return explained.plan.fits ? 0 : static_cast<int>(ErrorCode::kExhausted);
 }

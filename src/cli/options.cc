@@ -73,6 +73,19 @@ std::string describe(const CLI::ParseError& error) {
 
 }  // namespace
 
+void refuse_unknown_tables(const Json& recipe, std::string_view file) {
+  // Parts of a training, and what quickstart must know to go on.
+  std::vector<std::string> known{"model", "data", "quickstart"};
+  for (const Verb& verb : verbs()) known.emplace_back(verb.name);
+  for (const auto& [name, table] : recipe.object()) {
+    if (!table.is_object()) bad_input("{}, line {}: '{}' stands in no table", file, table.line(), name);
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    const std::optional<std::string> nearest = nearest_name(name, known);
+    bad_input("{}, line {}: no verb has the table [{}]{}", file, table.line(), name,
+              nearest ? fmt::format("; did you mean [{}]?", *nearest) : "");
+  }
+}
+
 Options::Options(std::string_view verb, std::string_view example) : verb_(verb), example_(example) {
   count("--threads", "N", threads_, "threads to use; 0 takes all that the machine grants", 0, 4096);
   choice("--log", log_, {"off", "warning", "info", "debug"},
@@ -309,6 +322,7 @@ bool Options::parse(std::span<const std::string> arguments) {
 
 void Options::fill_from_recipe(const std::string& file) {
   const Json recipe = parse_toml_file(file);
+  refuse_unknown_tables(recipe, file);
   bool found = false;
   for (const std::string& name : tables_) {
     const Json* table = table_of(recipe, name);

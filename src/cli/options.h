@@ -32,6 +32,10 @@ struct Option {
   std::function<Json()> read;  ///< the value as it stands
 };
 
+/// Throws BadInput for a table, of the recipe `file`, that is neither a verb's nor a part of one's, with the
+/// nearest that is.
+void refuse_unknown_tables(const Json& recipe, std::string_view file);
+
 class Options {
  public:
   /// `example` is a whole command line, shown at the end of the help. The summary is the catalogue's.

@@ -3,6 +3,8 @@
 #include "base/error.h"
 #include "base/human.h"
 #include "base/memory_limit.h"
+#include "cli/model_flags.h"
+#include "cli/training_setup.h"
 #include "nn/tree.h"
 #include "plan/catalogue.h"
 #include "train/metrics.h"
@@ -35,6 +37,14 @@ void refuse_too_large(const nn::Module& tree, uint64_t memory) {
     fail(ErrorCode::kExhausted,
          "the model's {} parameters alone take {} and {} are there; take a smaller model",
          format_count(static_cast<double>(parameters)), format_bytes(bytes), format_bytes(memory));
+}
+
+void refuse_what_does_not_fit(const TrainRequest& r) {
+  for (const nn::RewriteRequest& request : rewrites_of(r.rewrites))
+    if (!nn::rewrite_named(plan::rewrites(), request.name).training_only) return;
+  models::OpenModel shape = open_to_train(r, Values::kNone);
+  const plan::TrainPlan plan = plan_of(r, shape);
+  if (!plan.fits) fail(ErrorCode::kExhausted, "{}", plan::why_not(plan, goal_of(r)));
 }
 
 plan::TrainPlan plan_of(const TrainRequest& r, models::OpenModel& model) {

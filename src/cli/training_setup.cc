@@ -1,12 +1,14 @@
 #include "cli/training_setup.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "autograd/record.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/chat_format.h"
 #include "cli/model_flags.h"
+#include "cli/reading_notes.h"
 #include "cli/store.h"
 #include "cli/terminal.h"
 #include "cli/train_planning.h"
@@ -89,6 +91,8 @@ std::vector<data::TokenSet> sets_of(const std::vector<std::string>& words, const
       data::Corpus corpus(others, {}, report);
       const auto progress = make_progress();
       data::tokenise(corpus, encoder, folder, options, *progress);
+      for (const std::string& note : reading_notes(report))
+        std::fprintf(stderr, "martlet: %s\n", note.c_str());
     }
     sets.push_back(data::TokenSet::open(folder));
   }

@@ -105,6 +105,15 @@ Batches::Batches(std::vector<TokenSet> sources, BatchOptions options, std::vecto
   position_.sources.resize(sources_.size());
 }
 
+int64_t Batches::memory_bytes(int64_t batches) const {
+  const int64_t tokens = options_.seq * options_.batch;
+  const int64_t numbers = 2 * tokens + options_.batch + 1;
+  int64_t bytes = batches * numbers * static_cast<int64_t>(sizeof(int32_t));
+  for (const Source& source : sources_)
+    bytes += source.tokens.mapped_bytes() + static_cast<int64_t>(source.pieces.bytes());
+  return bytes;
+}
+
 bool Batches::exhausted(size_t source) const {
   return options_.epochs > 0 && position_.sources[source].epoch >= options_.epochs;
 }

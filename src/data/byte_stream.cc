@@ -182,7 +182,9 @@ bool LineReader::refill() {
   buffer_.erase(0, begin_);
   begin_ = 0;
   const size_t used = buffer_.size();
-  if (used > limit_) bad_input("{}:{}: a line is longer than {} bytes", name_, number_ + 1, limit_);
+  if (used > limit_)
+    bad_input("{}:{}: a line is longer than {} bytes; cut its document into several", name_, number_ + 1,
+              limit_);
   // Growing by half keeps the copies of a long line few.
   buffer_.resize(used + std::max(kPieceBytes, used / 2));
   const size_t got = stream_->read(std::span(buffer_).subspan(used));

@@ -60,6 +60,12 @@ TokenSet TokenSet::open(const std::string& folder) {
   return set;
 }
 
+int64_t TokenSet::mapped_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& shard : shards_) bytes += shard->mapped_bytes();
+  return bytes;
+}
+
 TokenSet::Place TokenSet::place(int64_t document) const {
   const auto after = std::upper_bound(first_document_.begin(), first_document_.end(), document);
   const auto shard = static_cast<size_t>(after - first_document_.begin()) - 1;

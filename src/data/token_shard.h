@@ -36,6 +36,7 @@ class TokenShard {
   bool has_mask() const { return !mask_.empty(); }
   Hash128 vocabulary_hash() const { return vocabulary_hash_; }
   Hash128 checksum() const { return checksum_; }
+  int64_t mapped_bytes() const { return static_cast<int64_t>(file_.bytes().size()); }
 
   int32_t id(int64_t token) const {
     const auto at = static_cast<size_t>(token);

@@ -99,6 +99,10 @@ int64_t TrainMemory::process() const {
   return system + snapshot + kProgramBytes;
 }
 
+int64_t TrainMemory::resident() const {
+  return system + data + kProgramBytes;
+}
+
 TrainForecast forecast_training(nn::Model& model, const TrainGoal& goal) {
   Peaks peaks;
   const int64_t activations_before = held_by(Owner::kActivations);

@@ -37,8 +37,12 @@ struct TrainMemory {
   int64_t total = 0;        ///< most that the step holds together
   int64_t system = 0;       ///< likewise, with freed blocks that are kept for reuse
   int64_t snapshot = 0;     ///< the copy from which a checkpoint is written
-  /// Of the process: all of it, and what the program itself needs.
+  int64_t data = 0;         ///< token shards and what is made of them; the dry run does not know of it
+  /// Of the process: all of it, and what the program itself needs. Mapped data is given back where memory is
+  /// short, and does not count.
   int64_t process() const;
+  /// What the system shows of the process between checkpoints, where there is memory enough for the data.
+  int64_t resident() const;
 };
 
 struct TrainForecast {

@@ -26,6 +26,17 @@ std::string rows_before(const std::string& text, int64_t step) {
   return kept;
 }
 
+struct ProcessPages {
+  int64_t total = 0, resident = 0, of_files = 0;
+};
+
+ProcessPages process_pages() {
+  std::ifstream file("/proc/self/statm");
+  ProcessPages pages;
+  file >> pages.total >> pages.resident >> pages.of_files;
+  return pages;
+}
+
 }  // namespace
 
 std::vector<StepRow> metrics_before(const std::string& path, int64_t step) {
@@ -53,10 +64,11 @@ std::vector<StepRow> metrics_before(const std::string& path, int64_t step) {
 }
 
 int64_t resident_bytes() {
-  std::ifstream file("/proc/self/statm");
-  int64_t total = 0, resident = 0;
-  file >> total >> resident;
-  return resident * static_cast<int64_t>(sysconf(_SC_PAGESIZE));
+  return process_pages().resident * static_cast<int64_t>(sysconf(_SC_PAGESIZE));
+}
+
+int64_t resident_file_bytes() {
+  return process_pages().of_files * static_cast<int64_t>(sysconf(_SC_PAGESIZE));
 }
 
 MetricsFile::MetricsFile(std::string path, int64_t from_step) : path_(std::move(path)) {

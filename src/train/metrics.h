@@ -11,6 +11,8 @@ namespace martlet::train {
 
 /// Bytes of memory that this process holds now.
 int64_t resident_bytes();
+/// Of these, what is mapped from files: the program's own, a model's, token shards.
+int64_t resident_file_bytes();
 
 /// The rows of a metrics file for steps before `step`, in order, without tokens and seconds, which it does
 /// not have; up to a line that is cut or none of this kind. None where there is no such file.

@@ -84,11 +84,14 @@ class Run {
   void take_up() {
     std::vector<std::string> passed_over;
     const bool found = go_back(passed_over);
-    for (const std::string& reason : passed_over) on_note_("passed over a checkpoint: " + reason);
-    if (found) on_note_(fmt::format("resumed at step {}", trainer_.steps_done()));
     if (!found && !passed_over.empty())
-      bad_input("{}: no checkpoint of the run can be used; the last reason: {}", options_.folder,
-                passed_over.back());
+      bad_input("{0}: no checkpoint of the run can be used ({1}); without {0}/checkpoints it begins anew",
+                options_.folder, passed_over.front());
+    for (const std::string& reason : passed_over) on_note_("passed over a checkpoint: " + reason);
+    if (found)
+      on_note_(fmt::format("resumed at step {}", trainer_.steps_done()));
+    else  // what a process left that was killed while it wrote its first
+      tidy_checkpoints(options_.folder, 0);
   }
 
   // After a step

@@ -59,7 +59,7 @@ TEST_F(Do, AMistakeInALaterTableShowsBeforeAnythingIsDone) {
            {table("run", "tokens = \"many\""), "wants a whole number"},
            {"[run]\nprompt = \"One\"\n", "run needs MODEL"},
            {table("trian", ""), "no verb has the table [trian]; did you mean [train]?"},
-           {table("chat", ""), "no verb has the table [chat]"},
+           {table("chat", ""), "a recipe does not do [chat]; run `martlet chat` by itself"},
            {table("eval.los", ""), "eval knows loss and tinyworld, not 'los'"}}) {
     const Outcome outcome = run_recipe(training() + last);
     EXPECT_THAT(outcome.err, HasSubstr(sentence));

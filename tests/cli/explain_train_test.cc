@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "run_program.h"
-#include "support/random_model.h"
+#include "support/chat_model.h"
 
 namespace martlet::cli {
 namespace {
@@ -37,6 +37,7 @@ class ExplainTrain : public ::testing::Test {
   }
 
   Scratch scratch_;
+  testing::ChatModelDirectory chat_{1};
   std::string data_ = scratch_.path() + "/data.jsonl";
   std::string tokens_ = scratch_.path() + "/tokens";
 };
@@ -57,6 +58,34 @@ TEST_F(ExplainTrain, PutsMeasuredMemoryBesidePredictedWithinAFifth) {
     EXPECT_NEAR(predicted.at("tokens_per_s").real() * predicted.at("step_s").real(), 16 * 64, 1);
     EXPECT_TRUE(plan.at("fits").boolean());
   }
+}
+
+TEST_F(ExplainTrain, PutsTheDatasAndTheProcessesMemoryBesidePredicted) {
+  std::string row = "{\"ids\": [96";
+  for (int i = 0; i < 1000; ++i) row += ", " + std::to_string(i % 97);
+  std::string rows;
+  for (int i = 0; i < 3000; ++i) rows += row + "]}\n";
+  write_file(data_, rows);
+  const std::string many = scratch_.path() + "/many";
+  ASSERT_EQ(run(scratch_, "data tokens --data " + data_ + " --vocabulary 97 -o " + many).code, 0);
+  const Json plan = explained("--analyze --data " + many);
+  constexpr int64_t kPage = 4096;
+  const int64_t data = plan.at("predicted").at("data_bytes").integer();
+  EXPECT_GT(data, 3000 * 1001 * 2);
+  // Shards are mapped in whole pages; indexes and batches are no pages of files.
+  EXPECT_NEAR(static_cast<double>(plan.at("measured").at("data_bytes").integer()), static_cast<double>(data),
+              0.02 * static_cast<double>(data) + 8 * kPage);
+  // What is counted for a program without a tokenizer or a checkpoint is more than this one takes.
+  const int64_t predicted = plan.at("predicted").at("resident_bytes").integer();
+  const int64_t measured = plan.at("measured").at("resident_bytes").integer();
+  EXPECT_LE(measured, predicted + predicted / 20);
+  EXPECT_GE(measured, predicted - predicted / 20 - (48 << 20));
+  EXPECT_GT(measured, plan.at("measured").at("total_bytes").integer() + data);
+  // Text is tokens only once it is cut.
+  const Outcome text =
+      run(scratch_, fmt::format("explain train --init {} --data {} --seq 16 --steps 1", chat_.path(), data_));
+  ASSERT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, AllOf(HasSubstr("shows when it is tokens"), Not(HasSubstr("data, mapped"))));
 }
 
 TEST_F(ExplainTrain, TellsThePlanInText) {

@@ -140,7 +140,7 @@ class RecipeFile : public ::testing::Test {
 };
 
 TEST_F(RecipeFile, FillsPositionalWordsToo) {
-  const std::string file = write("[other]\nsteps = 1\n[train]\nmodel = \"small\"\nsteps = 9\nthreads = 1\n");
+  const std::string file = write("[run]\nsteps = 1\n[train]\nmodel = \"small\"\nsteps = 9\nthreads = 1\n");
   Declared d;
   ASSERT_TRUE(d.parse({"--recipe", file, "--out", "here"}));
   EXPECT_EQ(d.model, "small");
@@ -171,7 +171,7 @@ TEST_F(RecipeFile, IsChecked) {
     return std::string("nothing was thrown");
   };
   EXPECT_THAT(complaint_of("[train]\n"), HasSubstr("needs MODEL"));
-  EXPECT_THAT(complaint_of("[trian]\nmodel = \"x\"\n"), HasSubstr("has no table [train]"));
+  EXPECT_THAT(complaint_of("[run]\nmodel = \"x\"\n"), HasSubstr("has no table [train]"));
   EXPECT_THAT(complaint_of("[train]\nmodle = \"x\"\n"),
               HasSubstr("line 2: unknown key 'modle'; did you mean 'model'?"));
   EXPECT_THAT(complaint_of("[train]\ncheck = true\n"), HasSubstr("unknown key 'check'"));

@@ -104,6 +104,17 @@ TEST_F(Resume, WhatIsNamedMayChange) {
             0);
 }
 
+TEST_F(Resume, OptionsThatNoCheckpointTakesAreNotRemembered) {
+  begin();
+  const std::string same = "--steps 5 --validation 0.2 --resume --data " + path("rows.jsonl");
+  const Outcome refused = train(same + " --optimizer lion --change optimizer");
+  EXPECT_EQ(refused.code, 3);
+  EXPECT_THAT(refused.err,
+              AllOf(HasSubstr("no checkpoint of the run can be used"), HasSubstr("the optimiser adamw")));
+  EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << refused.err;
+  EXPECT_EQ(train(same).code, 0);
+}
+
 TEST_F(Resume, WithoutTheLogTheCurveBeginsWhereItsRowsDo) {
   const std::string data = " --schedule constant --no-log --name same --data " + path("rows.jsonl");
   ASSERT_EQ(train("--steps 6 --metrics " + path("whole.jsonl") + data, "whole").code, 0);

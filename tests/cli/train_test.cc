@@ -1,6 +1,7 @@
 // The verb `train`: a model from little text, and what is wrong with a request said in one sentence.
 
 #include <algorithm>
+#include <filesystem>
 #include <gmock/gmock.h>
 
 #include "base/json.h"
@@ -68,6 +69,17 @@ TEST_F(TrainVerb, BinaryNoiseIsRefused) {
   EXPECT_THAT(refusal_of("noise.txt", noise), HasSubstr("noise.txt"));
 }
 
+TEST_F(TrainVerb, WhatIsReplacedOrPassedOverIsSaid) {
+  std::filesystem::create_directory(scratch.path() + "/folder");
+  write("folder/a.txt", std::string("\x00\x01\x02\x03 no text \x00\x00", 18));
+  write("folder/b.txt", "caf\xe9 and more, \xff\xfe");
+  const Outcome outcome = train("--steps 2 --data " + scratch.path() + "/folder");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err,
+              HasSubstr("1 binary files were passed over, the first " + scratch.path() + "/folder/a.txt"));
+  EXPECT_THAT(outcome.err, HasSubstr("parts were not UTF-8 and became U+FFFD"));
+}
+
 TEST_F(TrainVerb, ABrokenRowIsNamedByItsLine) {
   std::string rows;
   for (int line = 1; line < 7; ++line) rows += "{\"text\": \"line\"}\n";
@@ -121,6 +133,12 @@ TEST_F(TrainVerb, ARecipesMistakesAreNamedWithTheNearestKey) {
   EXPECT_THAT(error, HasSubstr("line 2: --ema wants a number from 0"));
   error = recipe_error("[train]\nschedule = \"sawtooth\"\n");
   EXPECT_THAT(error, HasSubstr("constant, cosine, linear, wsd"));
+  error = recipe_error("[trian]\nsteps = 3\n");
+  EXPECT_THAT(error, HasSubstr("line 1: no verb has the table [trian]; did you mean [train]?"));
+  error = recipe_error("[train]\nsteps = 3\n[modle]\nmodel = \"1m\"\n");
+  EXPECT_THAT(error, HasSubstr("line 3: no verb has the table [modle]; did you mean [model]?"));
+  error = recipe_error("steps = 3\n");
+  EXPECT_THAT(error, HasSubstr("line 1: 'steps' stands in no table"));
   error = recipe_error("[train\n");
   EXPECT_THAT(error, HasSubstr("recipe.toml"));
 }

@@ -84,6 +84,17 @@ TEST(Run, CheckpointsWrittenMeanwhileAreOfTheStepThatTheyName) {
   }
 }
 
+TEST(Run, WhatAProcessLeftThatDiedInItsFirstCheckpointGoes) {
+  const TemporaryFolder folder;
+  RunOptions options = options_in(folder, "run");
+  std::filesystem::create_directories(checkpoint_path(options.folder, 5) + ".abcdef");
+  options.resume = true;
+  SmallRun run(folder / "a", 5);
+  const Told told = run_through(run, options);
+  EXPECT_TRUE(told.notes.empty()) << told.text();
+  EXPECT_FALSE(std::filesystem::exists(checkpoint_path(options.folder, 5) + ".abcdef"));
+}
+
 TEST(Run, WithoutAUsableCheckpointItSaysWhy) {
   const TemporaryFolder folder;
   RunOptions options = options_in(folder, "run");

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "cli/chat_format.h"
 #include "cli/options.h"
+#include "cli/reading_notes.h"
 #include "cli/store.h"
 #include "cli/terminal.h"
 #include "cli/verbs/verbs.h"
@@ -133,11 +134,7 @@ struct CorpusFlags {
 };
 
 void tell_reading(const data::ReadReport& report) {
-  if (report.invalid_parts > 0)
-    fmt::print("{} parts were not UTF-8 and became U+FFFD.\n", format_integer(report.invalid_parts));
-  if (!report.skipped.empty())
-    fmt::print("{} binary files were passed over, the first {}.\n",
-               format_integer(static_cast<int64_t>(report.skipped.size())), report.skipped.front());
+  for (const std::string& note : reading_notes(report)) fmt::print("{}\n", note);
 }
 
 int run_tokens(std::span<const std::string> arguments) {

@@ -2,7 +2,6 @@
 #include <cstdio>
 
 #include "base/error.h"
-#include "base/human.h"
 #include "base/interrupt.h"
 #include "cli/options.h"
 #include "cli/verb.h"
@@ -34,23 +33,16 @@ bool holds_tables(const Json& table) {
                      [](const Json::Member& member) { return member.second.is_object(); });
 }
 
-[[noreturn]] void unknown_table(const std::string& file, const std::string& name, int line) {
-  std::vector<std::string> known(std::begin(kParts), std::end(kParts));
-  for (const Verb& verb : verbs())
-    if (!is_one_of(kOutside, verb.name)) known.emplace_back(verb.name);
-  const std::optional<std::string> nearest = nearest_name(name, known);
-  bad_input("{}, line {}: no verb has the table [{}]{}", file, line, name,
-            nearest ? fmt::format("; did you mean [{}]?", *nearest) : "");
-}
-
 std::vector<Piece> pieces_of(const std::string& file) {
   std::vector<Piece> pieces;
   const Json recipe = parse_toml_file(file);
+  refuse_unknown_tables(recipe, file);
   for (const auto& [name, table] : recipe.object()) {
-    if (!table.is_object()) bad_input("{}, line {}: '{}' stands in no table", file, table.line(), name);
     if (is_one_of(kParts, name)) continue;
-    const Verb* verb = is_one_of(kOutside, name) ? nullptr : find_verb(name);
-    if (verb == nullptr) unknown_table(file, name, table.line());
+    if (is_one_of(kOutside, name))
+      bad_input("{}, line {}: a recipe does not do [{}]; run `martlet {}` by itself", file, table.line(),
+                name, name);
+    const Verb* verb = find_verb(name);
     if (!holds_tables(table)) {
       pieces.push_back({verb, {}, name});
       continue;

@@ -24,11 +24,12 @@ int run_train(std::span<const std::string> arguments) {
   const Json asked = options.values();
   r.finish(true);
   if (r.run.resume) refuse_changes(r, asked);
+  refuse_what_does_not_fit(r);
   models::OpenModel model = open_to_train(r);
   const plan::TrainPlan plan = plan_of(r, model);
   if (!plan.fits) fail(ErrorCode::kExhausted, "{}", plan::why_not(plan, goal_of(r)));
   make_directories(r.out);
-  remember_options(r, asked);
+  if (!r.run.resume) remember_options(r, asked);
   const std::string tokenizer = tokenizer_path(r, model);
   data::Batches batches(token_sets(r, tokenizer, model.tree->shape().vocabulary_size, r.out + "/tokens"),
                         r.batches);
@@ -54,7 +55,11 @@ int run_train(std::span<const std::string> arguments) {
   description.parameters = nn::measure(*model.tree).parameters;
   description.steps = r.run.steps;
   RunRecorder recorder(r.record, r.run, std::move(description), note);
-  r.run.on_begin = [&](int64_t steps_done) { recorder.begin(steps_done); };
+  r.run.on_begin = [&](int64_t steps_done) {
+    // Of a run that goes on, only now that a checkpoint took the options.
+    remember_options(r, asked);
+    recorder.begin(steps_done);
+  };
   r.run.before_checkpoint = [&] { recorder.settle(); };
   const train::OnStep on_step = [&](const train::StepMetrics& step) {
     line.show(step);
