@@ -23,6 +23,8 @@ constexpr std::array kVerbs{
     Verb{"tensor", "one weight of a model, dequantised", run_tensor},
     Verb{"apply", "rewrite a model and write it as a new one", run_apply},
     Verb{"convert", "a model as a GGUF file or as a Hugging Face directory", run_convert},
+    Verb{"quantize", "a model in blocks of 4 to 8 bits, as a GGUF file", run_quantize},
+    Verb{"perplexity", "how well a model predicts a text, and how far another is from it", run_perplexity},
     Verb{"rewrites", "every rewrite, with its arguments", run_rewrites},
     Verb{"probe", "statistics of what modules put out for a prompt", run_probe},
     Verb{"explain", "the plan of a verb: what it would do, take and leave out", run_explain},

@@ -2,6 +2,7 @@
 
 #include "compress/cast.h"
 #include "compress/low_rank.h"
+#include "compress/quantize.h"
 #include "nn/probe.h"
 #include "nn/tie.h"
 #include "train/freeze.h"
@@ -12,8 +13,8 @@ namespace martlet::plan {
 namespace {
 
 constexpr const nn::Rewrite* kRewrites[] = {
-    &compress::kCast, &compress::kLowRank, &nn::kTie,   &train::kFreeze,
-    &train::kMixed,   &train::kRecompute,  &nn::kProbe,
+    &compress::kCast, &compress::kLowRank, &compress::kQuantize, &nn::kTie,
+    &train::kFreeze,  &train::kMixed,      &train::kRecompute,   &nn::kProbe,
 };
 
 }  // namespace
