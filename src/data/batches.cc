@@ -105,6 +105,12 @@ Batches::Batches(std::vector<TokenSet> sources, BatchOptions options, std::vecto
   position_.sources.resize(sources_.size());
 }
 
+Hash128 Batches::content_hash() const {
+  std::string hashes;
+  for (const Source& source : sources_) hashes += text_of(source.tokens.content_hash());
+  return hash128(hashes);
+}
+
 int64_t Batches::memory_bytes(int64_t batches) const {
   const int64_t tokens = options_.seq * options_.batch;
   const int64_t numbers = 2 * tokens + options_.batch + 1;

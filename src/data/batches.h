@@ -117,6 +117,8 @@ class Batches {
   /// Pieces of one epoch over all sources: sequences that training sees.
   int64_t sequences_per_epoch() const;
   const BatchOptions& options() const { return options_; }
+  /// Of the contents of all sources, in their order.
+  Hash128 content_hash() const;
   /// What the sources take: their shards, mapped, their indexes, and the most that a step of `batches`
   /// batches has of ids, targets and starts. Nothing is read ahead.
   int64_t memory_bytes(int64_t batches) const;

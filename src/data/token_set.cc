@@ -60,6 +60,12 @@ TokenSet TokenSet::open(const std::string& folder) {
   return set;
 }
 
+Hash128 TokenSet::content_hash() const {
+  std::string checksums;
+  for (const auto& shard : shards_) checksums += text_of(shard->checksum());
+  return hash128(checksums);
+}
+
 int64_t TokenSet::mapped_bytes() const {
   int64_t bytes = 0;
   for (const auto& shard : shards_) bytes += shard->mapped_bytes();

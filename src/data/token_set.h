@@ -20,6 +20,8 @@ class TokenSet {
 
   int64_t documents() const { return first_document_.back(); }
   int64_t tokens() const { return tokens_; }
+  /// Of all its shards' contents.
+  Hash128 content_hash() const;
   /// Of all shards: resident once they are read, and given back when memory is short.
   int64_t mapped_bytes() const;
   bool has_mask() const { return has_mask_; }

@@ -32,6 +32,7 @@ NamedTensors copies_of(const NamedTensors& named) {
 Json description_of(const data::Batches& batches) {
   Json json;
   json.set("sequences_per_epoch", batches.sequences_per_epoch());
+  json.set("tokens", data::text_of(batches.content_hash()));
   json.set("seed", static_cast<int64_t>(batches.options().seed));
   json.set("order", batches.options().order == data::Order::kShuffle ? "shuffle" : "sequential");
   return json;

@@ -135,6 +135,14 @@ TEST(Checkpoint, OfAnotherRunIsRefusedByName) {
   EXPECT_THAT(refusal(*averaged.model, *averaged.trainer), HasSubstr("kept no average"));
   SmallRun other_data(folder / "d", 4);
   EXPECT_THAT(refusal(*other_data.model, *other_data.trainer), HasSubstr("other data"));
+  // As many documents of the same lengths, and one id that is another.
+  std::vector<data::Document> documents = rule_documents(3, 50);
+  documents[20].ids[1] = (documents[20].ids[1] + 1) % 97;
+  data::Batches edited({data::token_set_of(documents, folder / "e")}, run.batches.options());
+  ASSERT_EQ(edited.sequences_per_epoch(), run.batches.sequences_per_epoch());
+  SmallRun again(folder / "f", 3);
+  Trainer reader(*again.model, edited, make_optimizer("adamw", trained_parameters(*again.model), {}), {});
+  EXPECT_THAT(refusal(*again.model, reader), HasSubstr("its tokens was"));
 
   Json config = testing::small_llama_config();
   config.set("num_hidden_layers", 1);
