@@ -59,18 +59,25 @@ std::string loadable_path(const StoredModel& model) {
   return files.empty() ? model.path : files.front();
 }
 
+/// The folder that the variable names, else the one below the home folder.
+std::string home_folder(const char* variable, std::string_view below_home) {
+  std::string folder = environment(variable);
+  // The XDG specification says to ignore a relative path there.
+  if (!folder.empty() && folder.front() == '/') return folder;
+  folder = environment("HOME");
+  if (folder.empty())
+    fail(ErrorCode::kUsage, "there is no place for files: set HOME or {} to a folder", variable);
+  return folder.append(below_home);
+}
+
 }  // namespace
 
 std::string data_folder() {
-  std::string home = environment("XDG_DATA_HOME");
-  // The XDG specification says to ignore a relative path there.
-  if (home.empty() || home.front() != '/') {
-    home = environment("HOME");
-    if (home.empty())
-      fail(ErrorCode::kUsage, "there is no place for data: set HOME or XDG_DATA_HOME to a folder");
-    home += "/.local/share";
-  }
-  return home + "/martlet";
+  return home_folder("XDG_DATA_HOME", "/.local/share") + "/martlet";
+}
+
+std::string cache_folder() {
+  return home_folder("XDG_CACHE_HOME", "/.cache") + "/martlet";
 }
 
 std::string store_root() {

@@ -21,6 +21,9 @@ struct StoredModel {
 /// Where the program keeps what is a person's ($XDG_DATA_HOME/martlet, else ~/.local/share/martlet).
 std::string data_folder();
 
+/// Where it keeps what can be made again ($XDG_CACHE_HOME/martlet, else ~/.cache/martlet).
+std::string cache_folder();
+
 /// The folder of the store ($XDG_DATA_HOME/martlet/models, else ~/.local/share/martlet/models).
 std::string store_root();
 

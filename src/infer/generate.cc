@@ -14,6 +14,8 @@ namespace {
 constexpr int64_t kPrefillTokens = 512;
 // Common first tokens of two prompts that are worth a copy of what was read of them.
 constexpr int64_t kSharedTokens = 8;
+// Tokens that were read anew and are worth a file.
+constexpr int64_t kKeptTokens = 32;
 
 struct Sequence {
   size_t number;
@@ -25,6 +27,8 @@ struct Sequence {
   std::vector<int32_t> unread = {};  // before the next token can be chosen
   Sequence* source = nullptr;        // reads `shared` first tokens that this one begins with, too
   int64_t shared = 0;
+  int64_t loaded = 0;  // first tokens that came from the prompt cache
+  bool keeps = false;  // the prompt, in that cache
   std::unique_ptr<Drafter> drafter = {};
   std::vector<int32_t> text = {};     // prompt and reply, where there is a drafter
   std::vector<int32_t> guesses = {};  // of what follows `unread`, in the forward at hand
@@ -60,7 +64,10 @@ class Generation {
       }
       look_ahead(sequence);
     }
-    if (sequences.size() > 1 && !depends_on_length(model_)) find_shared(sequences);
+    if (!depends_on_length(model_)) {
+      if (options_.prompt_cache != nullptr) load_prompts(sequences);
+      find_shared(sequences);
+    }
     while (step(sequences)) {
     }
   }
@@ -85,6 +92,23 @@ class Generation {
     Sequence* sequence;
     int64_t row, rows;
   };
+
+  void load_prompts(std::span<Sequence> sequences) const {
+    for (Sequence& sequence : sequences) {
+      if (sequence.forgotten > 0 || sequence.cache.length() > 0 || sequence.done) continue;
+      sequence.loaded = options_.prompt_cache->load(*sequence.prompt, sequence.cache);
+      sequence.unread.erase(sequence.unread.begin(), sequence.unread.begin() + sequence.loaded);
+      sequence.keeps = true;
+    }
+  }
+
+  /// When a prompt has been read.
+  void keep_prompt(Sequence& sequence) const {
+    const auto size = static_cast<int64_t>(sequence.prompt->size());
+    if (sequence.keeps && size - std::max(sequence.loaded, sequence.shared) >= kKeptTokens)
+      options_.prompt_cache->keep(*sequence.prompt, sequence.cache);
+    sequence.keeps = false;
+  }
 
   /// For every prompt the earlier one that it shares the most first tokens with; the last token is read in
   /// any case, since its scores choose the first new one.
@@ -129,7 +153,9 @@ class Generation {
       unread.erase(unread.begin(), unread.begin() + now);
       if (unread.empty()) ready.push_back({&sequence, batch.token_count() - 1, 1});
     }
-    choose(ready, model_.hidden(batch));
+    const Tensor hidden = model_.hidden(batch);
+    for (const Ready& each : ready) keep_prompt(*each.sequence);
+    choose(ready, hidden);
   }
 
   /// The last token of each sequence, and guesses of what follows.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "infer/kv_cache.h"
+#include "infer/prompt_cache.h"
 #include "infer/sampler.h"
 #include "infer/speculation.h"
 #include "nn/roles.h"
@@ -34,6 +35,9 @@ struct GenerationOptions {
   /// Makes what guesses the tokens of one sequence; none: nothing is guessed.
   std::function<std::unique_ptr<Drafter>()> drafter = {};
   int64_t draft_tokens = 16;  ///< guesses at once, at most
+  /// Where what is read of prompts comes from and goes to; null: nothing is kept. Not used where rotary
+  /// frequencies depend on the length.
+  const PromptCache* prompt_cache = nullptr;
 };
 
 enum class Finish {

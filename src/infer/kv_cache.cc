@@ -34,6 +34,11 @@ nn::KvCache::View GrowingKvCache::append(int64_t layer, const Tensor& keys, cons
   return {at.keys.slice(0, 0, at.length), at.values.slice(0, 0, at.length)};
 }
 
+nn::KvCache::View GrowingKvCache::view(int64_t layer) const {
+  const Layer& at = layers_.at(static_cast<size_t>(layer));
+  return {at.keys.slice(0, 0, at.length), at.values.slice(0, 0, at.length)};
+}
+
 void GrowingKvCache::copy_prefix(const GrowingKvCache& other, int64_t length) {
   if (length > other.length()) failed("a cache of {} positions has no prefix of {}", other.length(), length);
   truncate(0);

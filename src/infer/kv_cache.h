@@ -18,6 +18,9 @@ class GrowingKvCache final : public nn::KvCache {
   /// Forgets all positions from `length` on.
   void truncate(int64_t length);
   int64_t byte_count() const;
+  int64_t layer_count() const { return static_cast<int64_t>(layers_.size()); }
+  /// All positions of one layer.
+  View view(int64_t layer) const;
 
  private:
   struct Layer {

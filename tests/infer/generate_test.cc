@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/thread_pool.h"
+#include "infer/counting_model.h"
 #include "infer/kv_cache.h"
 #include "models/open.h"
 #include "support/random_model.h"
@@ -37,24 +38,6 @@ class Generate : public ::testing::Test {
 
   testing::ModelDirectory directory_;
   models::OpenModel model_;
-};
-
-/// The model, and how many tokens it has read.
-class Counting final : public nn::Model {
- public:
-  explicit Counting(nn::Model& model) : model_(model) {}
-  std::string_view kind() const override { return "Counting"; }
-  const nn::ModelShape& shape() const override { return model_.shape(); }
-  Tensor hidden(const nn::Batch& batch) override {
-    tokens += batch.token_count();
-    return model_.hidden(batch);
-  }
-  Tensor logits(const Tensor& hidden) override { return model_.logits(hidden); }
-
-  int64_t tokens = 0;
-
- private:
-  nn::Model& model_;
 };
 
 TEST_F(Generate, AReplyDoesNotDependOnBatchOrThreads) {
@@ -185,7 +168,7 @@ TEST_F(Generate, WhatPromptsBeginWithInCommonIsReadOnce) {
   EXPECT_EQ(ids_of(generate(*model_.tree, asked, options)), alone);
 
   // Read are the first prompt, what is new in the others, and every new token but the last.
-  Counting counting(*model_.tree);
+  CountingModel counting(*model_.tree);
   generate(counting, asked, options);
   EXPECT_EQ(counting.tokens, 34 + 4 + 4 + 1 + 4 + 4 + 12 + 7 * 9);
 }

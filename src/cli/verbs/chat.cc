@@ -4,6 +4,7 @@
 #include "cli/chat_loop.h"
 #include "cli/model_flags.h"
 #include "cli/options.h"
+#include "cli/prompt_cache_flags.h"
 #include "cli/sampling_options.h"
 #include "cli/speculation_flags.h"
 #include "cli/verbs/verbs.h"
@@ -15,6 +16,7 @@ int run_chat(std::span<const std::string> arguments) {
   std::string render, system;
   SamplingFlags flags;
   SpeculationFlags speculation;
+  PromptCacheFlags prompt_cache;
   flags.tokens = 1024;
   Options options("chat", "martlet chat smollm2 --system 'Answer in one sentence.'");
   model_flags.declare(options);
@@ -22,6 +24,7 @@ int run_chat(std::span<const std::string> arguments) {
       .text("--render", "FILE.json", render,
             "print the prompt text of {messages, tools} exactly, and nothing else");
   speculation.declare(options);
+  prompt_cache.declare(options);
   flags.declare(options);
   if (!options.parse(arguments)) return 0;
   infer::check(flags.sampling);
@@ -36,6 +39,7 @@ int run_chat(std::span<const std::string> arguments) {
   session.set_system(system);
   infer::GenerationOptions generation = flags.generation(model);
   speculation.apply(model, generation);
+  prompt_cache.apply(model, path, generation);
   chat_loop(session, {generation, flags.stop_texts});
   return 0;
 }

@@ -7,6 +7,7 @@
 #include "cli/ids.h"
 #include "cli/model_flags.h"
 #include "cli/options.h"
+#include "cli/prompt_cache_flags.h"
 #include "cli/prompts.h"
 #include "cli/sampling_options.h"
 #include "cli/speculation_flags.h"
@@ -28,6 +29,7 @@ struct Request {
   bool json = false;
   SamplingFlags sampling;
   SpeculationFlags speculation;
+  PromptCacheFlags prompt_cache;
 };
 
 /// Before the first group runs, so that a prompt that cannot run costs no work.
@@ -133,6 +135,7 @@ int run_run(std::span<const std::string> arguments) {
           "at the end of the model's context: stop (a longer prompt is an error), or forget the oldest half")
       .flag("--json", request.json, "one JSON line a prompt");
   request.speculation.declare(options);
+  request.prompt_cache.declare(options);
   request.sampling.declare(options);
   if (!options.parse(arguments)) return 0;
   if (request.prompts.empty() == request.prompts_file.empty())
@@ -142,6 +145,7 @@ int run_run(std::span<const std::string> arguments) {
       infer::LanguageModel::load(request.model.path(), request.model.open_options());
   infer::GenerationOptions generation = request.sampling.generation(model);
   request.speculation.apply(model, generation);
+  request.prompt_cache.apply(model, request.model.path(), generation);
   generation.batch = request.batch;
   if (request.context == "slide") generation.context = infer::ContextPolicy::kSlide;
   const Prompts prompts = request.prompts_file.empty() ? encode_prompts(model, request.prompts)
