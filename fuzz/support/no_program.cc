@@ -7,6 +7,10 @@
 namespace martlet {
 
 namespace cli {
+std::span<const Verb> verbs() {
+  static constexpr Verb kVerbs[] = {{"train", "", nullptr}, {"run", "", nullptr}};
+  return kVerbs;
+}
 const Verb* find_verb(std::string_view) {
   return nullptr;
 }
