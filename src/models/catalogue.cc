@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "models/bert.h"
 #include "models/family.h"
+#include "models/gemma.h"
 #include "models/gemma3.h"
 #include "models/gpt2.h"
 #include "models/llama.h"
@@ -8,8 +9,8 @@
 namespace martlet::models {
 namespace {
 
-constexpr const Family* kFamilies[] = {&kLlama,   &kMistral, &kQwen2,  &kQwen3,      &kSmolLm3,
-                                       &kMiniCpm, &kGpt2,    &kGemma3, &kGemma3Text, &kBert};
+constexpr const Family* kFamilies[] = {&kLlama, &kMistral, &kQwen2,  &kQwen3,  &kSmolLm3,    &kMiniCpm,
+                                       &kGpt2,  &kGemma,   &kGemma2, &kGemma3, &kGemma3Text, &kBert};
 
 }  // namespace
 

@@ -249,9 +249,12 @@ GgufSaveOptions with_dtype(DType dtype) {
 void save_gguf(const OpenModel& model, const std::string& path, const GgufSaveOptions& options,
                Progress& progress) {
   const Family& family = written_family(model);
+  // What the config cannot say is told before anything is asked of the weights.
+  GgufConfig config;
+  if (!model.gguf) config = config_of(model, family);
   const GgufGathering gathered(model, family, options);
   std::vector<formats::OutgoingGgufTensor> tensors;
-  formats::GgufPairs pairs;
+  formats::GgufPairs pairs = std::move(config.pairs);
   if (model.gguf) {
     const formats::GgufMetadata& metadata = model.gguf->metadata();
     for (const std::string_view key : metadata.keys())
@@ -259,13 +262,10 @@ void save_gguf(const OpenModel& model, const std::string& path, const GgufSaveOp
     const formats::TensorSource& source = model.gguf->tensors();
     for (const std::string& name : source.names())
       if (!gathered.has(name)) tensors.push_back(passed_on(name, source));
-  } else {
-    GgufConfig config = config_of(model, family);
-    pairs = std::move(config.pairs);
-    for (auto& [name, tensor] : config.tensors)
-      tensors.push_back(
-          {name, tensor.shape(), {.dtype = tensor.dtype()}, [tensor = tensor] { return tensor; }});
   }
+  for (auto& [name, tensor] : config.tensors)
+    tensors.push_back(
+        {name, tensor.shape(), {.dtype = tensor.dtype()}, [tensor = tensor] { return tensor; }});
   for (formats::OutgoingGgufTensor& tensor : gathered.tensors()) tensors.push_back(std::move(tensor));
   add_types(tensors, options.file_type, pairs);
   formats::write_gguf(path, pairs, tensors, progress);

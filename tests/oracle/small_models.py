@@ -102,6 +102,19 @@ def gemma3_every_sixth_full(rng):
     return hf.Gemma3ForCausalLM, hf.Gemma3TextConfig(**sizes(rng, num_hidden_layers=7), head_dim=16, query_pre_attn_scalar=16, sliding_window=9)
 
 
+def gemma(rng, **changes):
+    return hf.GemmaForCausalLM, hf.GemmaConfig(**sizes(rng), head_dim=rng.choice([16, 24]), **changes)
+
+
+def gemma2(rng, **changes):
+    return hf.Gemma2ForCausalLM, hf.Gemma2Config(**sizes(rng) | dict(head_dim=16, query_pre_attn_scalar=rng.choice([16, 20]), sliding_window=9,
+                                                                     attn_logit_softcapping=1.5, final_logit_softcapping=3.0) | changes)
+
+
+def gemma2_layers(rng):
+    return gemma2(rng, num_hidden_layers=3, layer_types=["full_attention", "full_attention", "sliding_attention"])
+
+
 FAMILIES = {
     "llama": llama,
     "llama-tied-biases": llama_tied_with_biases,
@@ -123,6 +136,10 @@ FAMILIES = {
     "gpt2": gpt2,
     "gpt2-scaled-by-layer": gpt2_scaled_by_layer,
     "gpt2-unscaled": gpt2_unscaled,
+    "gemma": gemma,
+    "gemma-biases": lambda rng: gemma(rng, attention_bias=True),
+    "gemma2": gemma2,
+    "gemma2-layers": gemma2_layers,
     "gemma3": gemma3,
     "gemma3-two-rotations": gemma3_two_rotations,
     "gemma3-soft-caps": gemma3_soft_caps,
@@ -144,7 +161,7 @@ def drawn(family: str, seed: int) -> hf.PreTrainedModel:
     # Eager attention is the only one that knows soft caps.
     config._attn_implementation = "eager"
     model = shaken(cls(config))
-    if cap := getattr(config, "attn_logit_softcapping", None):
+    if (cap := getattr(config, "attn_logit_softcapping", None)) and config.model_type.startswith("gemma3"):
         # transformers reads the key, and forgets to hand it to its attention.
         for layer in model.model.layers:
             layer.self_attn.register_forward_pre_hook(lambda module, args, named: (args, named | {"softcap": cap}), with_kwargs=True)

@@ -32,7 +32,11 @@ def gemma3(rng):
                          "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6}})
 
 
-OWN = {"qwen3-plain": qwen3, "gemma3-usual": gemma3}
+def gemma2(rng):
+    return small_models.gemma2(rng, num_hidden_layers=3, query_pre_attn_scalar=16)
+
+
+OWN = {"qwen3-plain": qwen3, "gemma-usual": small_models.gemma, "gemma2-usual": gemma2, "gemma3-usual": gemma3}
 
 
 def drawn(family: str, seed: int):
@@ -42,7 +46,7 @@ def drawn(family: str, seed: int):
     cls, config = OWN[family](random.Random(f"{family} {seed}"))
     config._attn_implementation = "eager"
     model = small_models.shaken(cls(config))
-    if family == "gemma3-usual":
+    if family.startswith("gemma"):
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.ndim == 1:
@@ -170,6 +174,7 @@ def test_a_file_copied_keeps_its_metadata_and_bytes(tmp_path):
 REFUSED = {
     "llama-dynamic": "rope_type is dynamic", "llama-yarn-mscale": "mscale", "llama-yarn-attention": "attention_factor", "smollm3": "every fourth",
     "gpt2-unscaled": "scale_attn_weights", "gemma3-soft-caps": "attn_logit_softcapping", "gemma3-two-rotations": "every sixth",
+    "gemma-biases": "attention_bias", "gemma2-layers": "every other",
 }
 
 
