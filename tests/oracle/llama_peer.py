@@ -4,10 +4,8 @@ from __future__ import annotations
 import ctypes
 import pathlib
 
+import llama_cpp
 import numpy as np
-import pytest
-
-llama_cpp = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
 
 _messages: list[str] = []
 

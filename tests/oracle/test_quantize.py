@@ -13,10 +13,8 @@ import transformers as hf
 
 import gguf
 import small_models
-from test_convert import byte_level, convert, corpus
+from test_convert import byte_level, convert, corpus, llama_peer, needs_llama_cpp
 from test_models import PROGRAM
-
-llama_peer = pytest.importorskip("llama_peer")
 
 FILE_TYPES = {"q4_0": 2, "q4_1": 3, "q5_0": 8, "q5_1": 9, "q8_0": 7, "q4_k_s": 14, "q4_k_m": 15, "q5_k_s": 16, "q5_k_m": 17, "q6_k": 18, "iq4_nl": 25}
 
@@ -77,6 +75,7 @@ def dense(tensor) -> np.ndarray:
     return gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float64).reshape(-1, columns)
 
 
+@needs_llama_cpp
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("to", FILE_TYPES)
 def test_types_are_those_of_llama_cpp_and_no_error_is_greater(files, to, weighted, tmp_path):
@@ -98,6 +97,7 @@ def test_types_are_those_of_llama_cpp_and_no_error_is_greater(files, to, weighte
         assert error <= their_error, f"{name} {tensor.tensor_type.name}: {error / their_error:.4f} of theirs"
 
 
+@needs_llama_cpp
 @pytest.mark.parametrize("to", ["q4_0", "q5_1", "q8_0", "q4_k_m", "q6_k", "iq4_nl"])
 def test_llama_cpp_computes_what_the_file_says(files, to, tmp_path):
     folder, source, _ = files
@@ -151,6 +151,7 @@ def log_softmax(scores):
     return scores - np.log(np.exp(scores).sum(-1, keepdims=True))
 
 
+@needs_llama_cpp
 def test_perplexity_is_that_of_llama_cpps_rule(reader, tmp_path):
     folder, model, ids, begin = reader
     first, second = convert(folder / "model", tmp_path / "f32.gguf"), quantize(folder / "model", tmp_path / "q4.gguf", "q4_0")
