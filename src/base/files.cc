@@ -117,6 +117,16 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
                                            [address, size](const std::byte*) { ::munmap(address, size); });
 }
 
+void MappedFile::forget(std::span<const std::byte> bytes) const {
+  const auto begin = reinterpret_cast<uintptr_t>(bytes.data());
+  const auto mapping = reinterpret_cast<uintptr_t>(data_.get());
+  if (size_ == 0 || begin < mapping || begin + bytes.size() > mapping + size_) return;
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t from = (begin + page - 1) / page * page;
+  const uintptr_t to = (begin + bytes.size()) / page * page;
+  if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+}
+
 std::string read_file(const std::string& path) {
   const Descriptor descriptor(open_to_read(path));
   const struct stat status = status_of(descriptor.get(), path);

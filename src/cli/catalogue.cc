@@ -28,6 +28,7 @@ constexpr std::array kVerbs{
     Verb{"rewrites", "every rewrite, with its arguments", run_rewrites},
     Verb{"probe", "statistics of what modules put out for a prompt", run_probe},
     Verb{"explain", "the plan of a verb: what it would do, take and leave out", run_explain},
+    Verb{"bench", "how fast a model runs here, and what share of the machine's limit that is", run_bench},
     Verb{"profile", "what this machine does in a second", run_profile},
     Verb{"pull", "bring a model from a hub, a package or a folder to the local store", run_pull},
     Verb{"models", "list the local store, or remove a model from it", run_models},

@@ -6,6 +6,7 @@
 #include "base/human.h"
 #include "cli/store.h"
 #include "cli/table.h"
+#include "compress/int8_activations.h"
 #include "plan/catalogue.h"
 
 namespace martlet::cli {
@@ -56,7 +57,9 @@ void ModelFlags::declare(Options& options) {
   options.positional("MODEL", model, "a directory, a GGUF file or a name of the store")
       .texts("--rewrite", "'NAME KEY=VALUE ..'", rewrites,
              "rewrite the model in memory before (`martlet rewrites` lists them)")
-      .texts("--skip-rewrite", "NAME", skip, "leave out a rewrite that the model was saved with");
+      .texts(
+          "--skip-rewrite", "NAME", skip,
+          "leave out a rewrite that the model was saved with, or that running it brings (int8_activations)");
 }
 
 std::string ModelFlags::path() const {
@@ -67,6 +70,12 @@ models::OpenOptions ModelFlags::open_options() const {
   models::OpenOptions options{plan::rewrites(), {}, skip};
   for (const std::string& name : skip) nn::rewrite_named(options.catalogue, name);
   options.rewrites = rewrites_of(rewrites);
+  return options;
+}
+
+models::OpenOptions ModelFlags::run_options() const {
+  models::OpenOptions options = open_options();
+  options.rewrite_of_packed = compress::kInt8Activations.name;
   return options;
 }
 

@@ -28,6 +28,8 @@ struct ModelFlags {
   /// The path that the model's name means. Throws as resolve_model does.
   std::string path() const;
   models::OpenOptions open_options() const;
+  /// For a verb that only runs the model: products of packed weights take activations as int8.
+  models::OpenOptions run_options() const;
 };
 
 /// What the model's rewrites gathered while it ran, as tables on standard error; nothing when there is none.

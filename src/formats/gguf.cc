@@ -170,6 +170,7 @@ GgufFile::GgufFile(const std::string& path) {
   parts.push_back(read_part(path));
   if (parts.front().count > 1) parts = read_split(path, parts.front().count);
   std::vector<StoredTensor> all;
+  for (const Part& part : parts) files_.push_back(part.file);
   for (Part& part : parts) std::move(part.tensors.begin(), part.tensors.end(), std::back_inserter(all));
   const std::string description =
       parts.size() == 1 ? fmt::format("{} ({} tensors)", path, all.size())
@@ -177,6 +178,10 @@ GgufFile::GgufFile(const std::string& path) {
   tensors_ = TensorSource(std::move(all), description);
   const auto first = std::make_shared<Part>(std::move(parts.front()));
   metadata_ = {first, &first->metadata};
+}
+
+void GgufFile::forget(std::span<const std::byte> bytes) const {
+  for (const MappedFile& file : files_) file.forget(bytes);
 }
 
 TensorSource open_gguf(const std::string& path) {

@@ -3,8 +3,11 @@
 // GGUF, versions 2 and 3, little-endian: magic, version, counts, metadata pairs, tensor descriptions, then
 // the tensors' bytes. The file is mapped; nothing is copied and no element is touched while opening.
 
+#include <span>
 #include <string>
+#include <vector>
 
+#include "base/files.h"
 #include "formats/gguf_metadata.h"
 #include "formats/tensor_source.h"
 
@@ -21,10 +24,13 @@ class GgufFile {
   const GgufMetadata& metadata() const { return *metadata_; }
   /// Shapes are row-major: the file's first size is the last here.
   const TensorSource& tensors() const { return tensors_; }
+  /// Lets go of the memory that holds these bytes of a file; see MappedFile::forget.
+  void forget(std::span<const std::byte> bytes) const;
 
  private:
   std::shared_ptr<const GgufMetadata> metadata_;
   TensorSource tensors_;
+  std::vector<MappedFile> files_;
 };
 
 /// The tensors alone.

@@ -21,6 +21,8 @@ class GrowingKvCache final : public nn::KvCache {
   int64_t layer_count() const { return static_cast<int64_t>(layers_.size()); }
   /// All positions of one layer.
   View view(int64_t layer) const;
+  /// Of one key or value.
+  static int64_t element_bytes() { return size_of(DType::kF32); }
 
  private:
   struct Layer {

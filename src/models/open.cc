@@ -1,5 +1,7 @@
 #include "models/open.h"
 
+#include <algorithm>
+
 #include "models/loader.h"
 #include "models/rewrites_file.h"
 
@@ -30,9 +32,22 @@ OpenModel open_gguf_file(formats::ModelFiles files) {
   return model;
 }
 
+bool has_packed_weights(const nn::Model& tree) {
+  bool any = false;
+  nn::walk_parameters(tree, [&](const std::string&, nn::Parameter& parameter) {
+    any |= parameter.shape().rank() == 2 && parameter.defined() && parameter.weight().is_packed();
+  });
+  return any;
+}
+
 void apply_rewrites(OpenModel& model, const OpenOptions& options) {
   const auto apply = [&](const nn::RewriteRequest& request, const nn::SavedTensors* saved) {
-    nn::apply_rewrite(model.tree, request, options.catalogue, model.rewrites, {saved, options.skip});
+    nn::ApplyOptions how{saved, options.skip};
+    if (model.gguf)
+      how.forget = [&model](const Tensor& replaced) {
+        model.gguf->forget({replaced.host_bytes(), static_cast<size_t>(replaced.byte_count())});
+      };
+    nn::apply_rewrite(model.tree, request, options.catalogue, model.rewrites, how);
   };
   if (!model.files.rewrites.empty()) {
     const nn::SavedTensors saved = read_rewrite_tensors(model.files.path);
@@ -43,6 +58,10 @@ void apply_rewrites(OpenModel& model, const OpenOptions& options) {
     }
   }
   for (const nn::RewriteRequest& request : options.rewrites) apply(request, nullptr);
+  const std::string& last = options.rewrite_of_packed;
+  const bool asked = std::any_of(model.rewrites.begin(), model.rewrites.end(),
+                                 [&](const nn::AppliedRewrite& each) { return each.rewrite->name == last; });
+  if (!last.empty() && !asked && has_packed_weights(*model.tree)) apply({last}, nullptr);
 }
 
 }  // namespace

@@ -33,8 +33,9 @@ struct AppliedRewrite {
 using RewriteHistory = std::vector<AppliedRewrite>;
 
 struct ApplyOptions {
-  const SavedTensors* saved = nullptr;  ///< see RewriteContext
-  std::vector<std::string> skip;        ///< names of rewrites to leave out
+  const SavedTensors* saved = nullptr;                      ///< see RewriteContext
+  std::vector<std::string> skip;                            ///< names of rewrites to leave out
+  std::function<void(const Tensor& replaced)> forget = {};  ///< see RewriteContext
 };
 
 /// Applies one rewrite to the tree and adds it to the history: checks its name, its arguments, and that it

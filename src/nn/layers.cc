@@ -1,5 +1,7 @@
 #include "nn/layers.h"
 
+#include <array>
+
 #include "ops/binary.h"
 #include "ops/embedding.h"
 #include "ops/layer_norm.h"
@@ -31,6 +33,17 @@ Tensor AffineLinear::cross_entropy(const Tensor& x, const Tensor& targets, int64
     return Linear::cross_entropy(x, targets, ignored, logit_scale);
   return ops::linear_cross_entropy(x, weight.weight(), targets,
                                    {.logit_scale = logit_scale, .ignore_index = ignored});
+}
+
+std::vector<Tensor> forward_together(const Tensor& x, std::span<Linear* const> linears) {
+  std::vector<ops::Projection> projections;
+  for (Linear* linear : linears)
+    if (const auto* plain = dynamic_cast<const AffineLinear*>(linear))
+      projections.push_back({&plain->weight.weight(), plain->bias ? plain->bias->tensor() : Tensor()});
+  if (projections.size() == linears.size()) return ops::linear_together(x, projections);
+  std::vector<Tensor> results;
+  for (Linear* linear : linears) results.push_back(linear->forward(x));
+  return results;
 }
 
 TableEmbedding::TableEmbedding(int64_t entries, int64_t hidden_size)
@@ -83,8 +96,10 @@ GatedFeedForward::GatedFeedForward(int64_t hidden_size, int64_t intermediate_siz
       activation_(activation) {}
 
 Tensor GatedFeedForward::forward(const Tensor& x) {
-  Tensor gate = gate_proj->forward(x);
-  ops::gated_in_place(activation_, gate, up_proj->forward(x));
+  std::vector<Tensor> both = forward_together(x, std::array{gate_proj.get().get(), up_proj.get().get()});
+  Tensor gate = std::move(both[0]);
+  ops::gated_in_place(activation_, gate, both[1]);
+  both.clear();
   return down_proj->forward(gate);
 }
 
@@ -145,9 +160,11 @@ std::string Attention::details() const {
 
 Tensor Attention::forward(const Tensor& x, const Batch& batch) {
   const int64_t tokens = x.dim(0);
-  Tensor q = q_proj->forward(x).reshape({tokens, shape_.heads, shape_.head_dim});
-  Tensor k = k_proj->forward(x).reshape({tokens, shape_.key_value_heads, shape_.head_dim});
-  const Tensor v = v_proj->forward(x).reshape({tokens, shape_.key_value_heads, shape_.head_dim});
+  const std::vector<Tensor> all =
+      forward_together(x, std::array{q_proj.get().get(), k_proj.get().get(), v_proj.get().get()});
+  Tensor q = all[0].reshape({tokens, shape_.heads, shape_.head_dim});
+  Tensor k = all[1].reshape({tokens, shape_.key_value_heads, shape_.head_dim});
+  const Tensor v = all[2].reshape({tokens, shape_.key_value_heads, shape_.head_dim});
   if (q_norm) q = q_norm->forward(q);
   if (k_norm) k = k_norm->forward(k);
   if (rope_ != nullptr) {

@@ -24,6 +24,9 @@ class AffineLinear final : public Linear {
   std::optional<Parameter> bias;
 };
 
+/// Each one's `forward` of the same x, in order; at once where all are plain.
+std::vector<Tensor> forward_together(const Tensor& x, std::span<Linear* const> linears);
+
 /// Rows of a table [entries, hidden].
 class TableEmbedding final : public Embedding {
  public:

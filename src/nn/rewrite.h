@@ -4,6 +4,7 @@
 // all that others may know of it (help, checks, what the planner weighs), and a function that edits the tree
 // through a `TreeEditor`. plan/catalogue.cc lists them; nn/apply_rewrite.h applies them.
 
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -33,6 +34,9 @@ using SavedTensors = std::map<std::string, Tensor, std::less<>>;
 struct RewriteContext {
   /// What an earlier application saved, when a model is opened again; null at the first application.
   const SavedTensors* saved = nullptr;
+  /// Told of a value that the rewrite has read and replaced: where it is mapped from a file, its pages need
+  /// not stay in memory. May be empty.
+  std::function<void(const Tensor& replaced)> forget = {};
 };
 
 struct Rewrite {

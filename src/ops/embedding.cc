@@ -7,6 +7,7 @@
 #include "autograd/record.h"
 #include "base/thread_pool.h"
 #include "ops/cast.h"
+#include "ops/cpu/linear_int8.h"
 #include "ops/cpu/linear_kernels.h"
 #include "ops/reference.h"
 #include "ops/scatter.h"
@@ -46,9 +47,13 @@ void run_cpu(const EmbeddingProblem& problem) {
   parallel_for(static_cast<int64_t>(problem.ids.size()), grain, [&](int64_t begin, int64_t end) {
     std::vector<float> wide(static_cast<size_t>(narrow ? columns : 0));
     for (int64_t i = begin; i < end; ++i) {
-      const std::byte* row = table + problem.ids[static_cast<size_t>(i)] * row_bytes;
       std::byte* at = to + i * columns * size_of(out.dtype());
-      kernels.unpack(row, columns, narrow ? static_cast<void*>(wide.data()) : at);
+      float* values_of_row = narrow ? wide.data() : reinterpret_cast<float*>(at);
+      const int32_t id = problem.ids[static_cast<size_t>(i)];
+      if (problem.table.is_interleaved())
+        cpu::unpack_interleaved_rows(problem.table, id, id + 1, values_of_row);
+      else
+        kernels.unpack(table + id * row_bytes, columns, values_of_row);
       if (!narrow) continue;
       BF16* values = reinterpret_cast<BF16*>(at);
       for (int64_t k = 0; k < columns; ++k) values[k] = to_bf16(wide[static_cast<size_t>(k)]);

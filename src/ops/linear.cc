@@ -1,6 +1,12 @@
 #include "ops/linear.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "autograd/record.h"
+#include "ops/cast.h"
+#include "ops/cpu/linear_int8.h"
+#include "ops/cpu/linear_int8_kernels.h"
 #include "ops/cpu/linear_kernels.h"
 #include "ops/linear_backward.h"
 #include "ops/reference.h"
@@ -21,6 +27,48 @@ Cost cost_of(const LinearProblem& problem) {
   return cost;
 }
 
+/// A row of x as an interleaved weight takes it: multiples of a block's greatest magnitude / 127.
+void round_to_int8(int64_t block, std::vector<double>& row) {
+  for (size_t first = 0; first < row.size(); first += static_cast<size_t>(block)) {
+    const auto begin = row.begin() + static_cast<int64_t>(first);
+    const auto end = begin + block;
+    const bool finite = std::all_of(begin, end, [](double value) { return std::isfinite(value); });
+    float most = 0;
+    for (auto value = begin; value != end; ++value)
+      most = std::max(most, std::fabs(static_cast<float>(*value)));
+    const float inverse = 127.0f / most;
+    for (auto value = begin; value != end; ++value) {
+      if (!finite)
+        *value = NAN;
+      else if (most < 0x1p-100f)
+        *value = 0;
+      else
+        *value = double{std::nearbyint(static_cast<float>(*value) * inverse)} * double{most / 127.0f};
+    }
+  }
+}
+
+/// The definition for an interleaved weight: x rounded, then sums in double.
+void run_reference_int8(const LinearProblem& problem) {
+  const Tensor unpacked = problem.weight.unpack();
+  const Elements x(problem.x);
+  const Elements w(unpacked);
+  Elements y(problem.y);
+  const int64_t rows = problem.weight.rows();
+  const int64_t columns = problem.weight.columns();
+  const int64_t block = problem.weight.interleaved_format().activations().scale_columns();
+  std::vector<double> rounded(static_cast<size_t>(columns));
+  for (int64_t token = 0; token < problem.x.dim(0); ++token) {
+    for (int64_t k = 0; k < columns; ++k) rounded[static_cast<size_t>(k)] = x[token * columns + k];
+    round_to_int8(block, rounded);
+    for (int64_t row = 0; row < rows; ++row) {
+      double sum = problem.bias.defined() ? Elements(problem.bias)[row] : 0.0;
+      for (int64_t k = 0; k < columns; ++k) sum += rounded[static_cast<size_t>(k)] * w[row * columns + k];
+      y.set(token * rows + row, sum);
+    }
+  }
+}
+
 /// The definition: every output is the sum over k in double, rounded once.
 void run_reference(const LinearProblem& problem) {
   const Tensor unpacked = problem.weight.is_packed() ? problem.weight.unpack() : problem.weight.dense();
@@ -36,6 +84,21 @@ void run_reference(const LinearProblem& problem) {
   }
 }
 
+void run_cpu_int8(const LinearProblem& problem) {
+  const Tensor x = cast(problem.x, DType::kF32);
+  const bool narrow = problem.y.dtype() != DType::kF32;
+  const Tensor y = narrow ? Tensor::empty(problem.y.shape(), DType::kF32) : problem.y;
+  const cpu::Int8Product product{&problem.weight,
+                                 problem.bias.defined() ? problem.bias.data<float>() : nullptr,
+                                 y.mutable_data<float>()};
+  cpu::multiply_int8(x, std::span(&product, 1));
+  if (narrow) problem.y.copy_elements(cast(y, problem.y.dtype()));
+}
+
+std::string_view not_interleaved(const LinearProblem& problem) {
+  return problem.weight.is_interleaved() ? "" : "the weight is not interleaved";
+}
+
 void run_cpu(const LinearProblem& problem) {
   const cpu::LinearKernels& kernels = cpu::linear_kernels(problem.weight.type_name(), problem.x.dtype());
   cpu::multiply(kernels, problem.x, problem.weight,
@@ -43,7 +106,9 @@ void run_cpu(const LinearProblem& problem) {
 }
 
 constexpr Kernel<LinearProblem> kKernels[] = {
+    {"cpu int8", Device::kCpu, not_interleaved, run_cpu_int8},
     {"cpu", Device::kCpu, nullptr, run_cpu},
+    {"reference int8", Device::kReference, not_interleaved, run_reference_int8},
     {"reference", Device::kReference, nullptr, run_reference},
 };
 
@@ -77,9 +142,37 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias) {
   return y;
 }
 
+std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection> projections) {
+  const bool together =
+      x.device() == Device::kCpu && x.dtype() == DType::kF32 && DryRun::current() == nullptr &&
+      std::all_of(projections.begin(), projections.end(), [&](const Projection& each) {
+        return each.weight->is_interleaved() && !autograd::needed(x, each.weight->storage(), each.bias);
+      });
+  std::vector<Tensor> results;
+  if (!together) {
+    for (const Projection& each : projections) results.push_back(linear(x, *each.weight, each.bias));
+    return results;
+  }
+  std::vector<cpu::Int8Product> products;
+  std::vector<Tensor> biases;
+  const Tensor rows = x.contiguous().reshape({x.shape().without(-1).element_count(), x.dim(-1)});
+  for (const Projection& each : projections) {
+    check(x, *each.weight, each.bias);
+    Shape shape = x.shape();
+    shape[x.rank() - 1] = each.weight->rows();
+    results.push_back(Tensor::empty(shape, DType::kF32));
+    biases.push_back(each.bias.defined() ? each.bias.contiguous() : each.bias);
+    products.push_back({each.weight, each.bias.defined() ? biases.back().data<float>() : nullptr,
+                        results.back().mutable_data<float>()});
+  }
+  cpu::multiply_int8(rows, products);
+  return results;
+}
+
 std::string_view linear_kernel(const Tensor& x, const Weight& weight) {
   check(x, weight, {});
   if (x.device() == Device::kReference) return "reference";
+  if (weight.is_interleaved()) return cpu::int8_kernels().name;
   return cpu::linear_kernels(weight.type_name(), x.dtype()).name;
 }
 

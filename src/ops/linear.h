@@ -1,5 +1,8 @@
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "ops/kernel.h"
 #include "ops/weight.h"
 
@@ -9,7 +12,19 @@ namespace martlet::ops {
 /// [rows] f32 or nothing; result: [..., rows] of x's dtype. Sums run in f32 (double on the reference device)
 /// and in one fixed order: an output row has the same bits whatever other rows are there and however many
 /// threads work.
+///
+/// An interleaved weight rounds x to int8 first, to multiples of (greatest magnitude of 32 or 128 columns) /
+/// 127; products are sums of integers then, and all kernels of it give the same bits.
 Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias = {});
+
+/// One of several products of the same x.
+struct Projection {
+  const Weight* weight;
+  Tensor bias = {};
+};
+/// `linear` of each, with the same bits. Where all weights are interleaved, x is rounded once and the threads
+/// are called once.
+std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection> projections);
 
 /// The name of the kernel that `linear` would use.
 std::string_view linear_kernel(const Tensor& x, const Weight& weight);

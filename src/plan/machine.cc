@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "base/thread_pool.h"
 #include "ops/linear.h"
+#include "ops/packed/interleaved.h"
 
 namespace martlet::plan {
 namespace {
@@ -24,7 +25,7 @@ constexpr double kSecondsEach = 0.2;
 ops::Weight weight_of(std::string_view type, int64_t rows) {
   if (const ops::PackedFormat* format = ops::find_packed_format(type)) {
     Tensor bytes = Tensor::zeros({rows, format->row_bytes(kColumns)}, DType::kU8);
-    return ops::Weight(*format, bytes, kColumns);
+    return ops::Weight(*format, bytes, kColumns).interleaved();  // as models run
   }
   const DType dtype = type == "bf16" ? DType::kBF16 : type == "f16" ? DType::kF16 : DType::kF32;
   return ops::Weight(Tensor::zeros({rows, kColumns}, dtype));
@@ -45,8 +46,9 @@ double best_seconds(const Call& call) {
 }
 
 ProductSpeed measure_products(const std::string& type) {
-  const ops::Weight row(weight_of(type, 1));
-  const ops::Weight cold = weight_of(type, std::max<int64_t>(1, kColdBytes / row.byte_count()));
+  const ops::Weight row(weight_of(type, ops::kGroupRows));
+  const ops::Weight cold =
+      weight_of(type, std::max<int64_t>(1, kColdBytes / row.byte_count()) * ops::kGroupRows);
   const Tensor token = Tensor::zeros({1, kColumns}, DType::kF32);
   ProductSpeed speed{type};
   speed.one_row_bytes_per_s =

@@ -10,6 +10,7 @@ namespace {
 
 using testing::at_every_level;
 using testing::bits_of;
+using testing::drawn_weight;
 using testing::Draws;
 using testing::expect_contract;
 using testing::expect_rows_independent;
@@ -81,13 +82,6 @@ TEST_F(LinearTest, AnyNumberOfThreadsGivesTheSameBits) {
       EXPECT_EQ(bits_of(linear(x, weight)), expected) << threads << " threads";
     }
   }
-}
-
-/// Rows of drawn bytes; any two of them are a finite f16.
-Weight drawn_weight(Draws& draws, const PackedFormat& format, int64_t rows, int64_t columns) {
-  std::vector<uint8_t> bytes(static_cast<size_t>(rows * format.row_bytes(columns)));
-  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(draws.below(0x7c) + 0x80 * draws.below(2));
-  return Weight(format, Tensor::from(bytes, {rows, format.row_bytes(columns)}), columns);
 }
 
 TEST_F(LinearTest, PackedWeightsGiveTheBitsOfTheirUnpackedForm) {

@@ -87,6 +87,12 @@ std::vector<double> as_doubles(const Tensor& tensor) {
   return values;
 }
 
+Weight drawn_weight(Draws& draws, const PackedFormat& format, int64_t rows, int64_t columns) {
+  std::vector<uint8_t> bytes(static_cast<size_t>(rows * format.row_bytes(columns)));
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(draws.below(0x7c) + 0x80 * draws.below(2));
+  return Weight(format, Tensor::from(bytes, {rows, format.row_bytes(columns)}), columns);
+}
+
 OpTest::~OpTest() {
   limit_cpu_features(kEverything);
   set_thread_count(0);

@@ -12,6 +12,7 @@
 
 #include "base/random.h"
 #include "ops/cpu_features.h"
+#include "ops/weight.h"
 #include "tensor/tensor.h"
 
 namespace martlet::ops::testing {
@@ -36,6 +37,9 @@ class Draws {
   Philox random_;
   uint64_t next_ = 0;
 };
+
+/// Rows of drawn bytes; any two of them are a finite f16.
+Weight drawn_weight(Draws& draws, const PackedFormat& format, int64_t rows, int64_t columns);
 
 inline constexpr DType kFloating[] = {DType::kF32, DType::kBF16, DType::kF16};
 inline constexpr DType kIntegers[] = {DType::kI64, DType::kI32, DType::kI8, DType::kU8};

@@ -47,12 +47,14 @@ TEST(RunPlan, SaysWhyEachRewriteIsLeftOut) {
     names.push_back(rejected.request.name);
     EXPECT_FALSE(rejected.reason.empty());
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"cast", "low_rank", "quantize", "tie", "probe"}));
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"cast", "low_rank", "quantize", "int8_activations", "tie", "probe"}));
   EXPECT_NE(plan.rejected[0].reason.find("would save"), std::string::npos);
   EXPECT_NE(plan.rejected[0].reason.find("approximate"), std::string::npos);
   EXPECT_NE(plan.rejected[2].reason.find("would save"), std::string::npos);
-  EXPECT_NE(plan.rejected[3].reason.find("depends on its arguments"), std::string::npos);
-  EXPECT_EQ(plan.rejected[4].reason, "it would save neither memory nor time here");
+  EXPECT_EQ(plan.rejected[3].reason, "it would save neither memory nor time here");
+  EXPECT_NE(plan.rejected[4].reason.find("depends on its arguments"), std::string::npos);
+  EXPECT_EQ(plan.rejected[5].reason, "it would save neither memory nor time here");
 }
 
 TEST(RunPlan, FitsWhenTheForecastIsWithinTheMemory) {

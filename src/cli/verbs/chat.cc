@@ -34,7 +34,7 @@ int run_chat(std::span<const std::string> arguments) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     return 0;
   }
-  const infer::LanguageModel model = infer::LanguageModel::load(path, model_flags.open_options());
+  const infer::LanguageModel model = infer::LanguageModel::load(path, model_flags.run_options());
   ChatSession session(model, chat_format_of(model));
   session.set_system(system);
   infer::GenerationOptions generation = flags.generation(model);

@@ -56,7 +56,7 @@ int run_embed(std::span<const std::string> arguments) {
     fail(ErrorCode::kUsage, "embed needs one of -p TEXT and --prompts FILE.jsonl");
   if (pooling == "cls") embed_options.pooling = infer::Pooling::kFirst;
   const infer::LanguageModel model =
-      infer::LanguageModel::load(model_flags.path(), model_flags.open_options());
+      infer::LanguageModel::load(model_flags.path(), model_flags.run_options());
   const auto texts =
       prompts_file.empty() ? encode_prompts(model, prompts) : read_prompts(model, prompts_file);
   const Tensor rows = infer::embed(model.tree(), texts, embed_options, *make_progress());

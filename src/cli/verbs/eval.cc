@@ -87,7 +87,7 @@ int run_loss(std::span<const std::string> arguments) {
       .flag("--json", json, "one object for programs: loss, perplexity, tokens");
   if (!options.parse(arguments)) return 0;
   const infer::LanguageModel model =
-      infer::LanguageModel::load(model_flags.path(), model_flags.open_options());
+      infer::LanguageModel::load(model_flags.path(), model_flags.run_options());
   evaluate_loss(model, file, window, json);
   show_rewrite_reports(model.files());
   return 0;
@@ -116,7 +116,7 @@ int run_tinyworld(std::span<const std::string> arguments) {
   world_options.split = data::tinyworld::split_of_name(split);
   if (!languages.empty()) world_options.languages = languages;
   const infer::LanguageModel model =
-      infer::LanguageModel::load(model_flags.path(), model_flags.open_options());
+      infer::LanguageModel::load(model_flags.path(), model_flags.run_options());
   const auto asked = data::Tinyworld(world_options).questions(questions);
   const auto answers = eval::ask(model, chat_format_of(model), asked, {}, *make_progress());
   if (json) print_answers(asked, answers);

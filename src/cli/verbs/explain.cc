@@ -149,7 +149,7 @@ int run_explain(std::span<const std::string> arguments) {
       .flag("--json", json, "one object for programs");
   if (!options.parse(arguments)) return 0;
   if (verb != "run") fail(ErrorCode::kUsage, "explain knows the verbs run and train, not '{}'", verb);
-  const models::OpenModel model = models::open_model(flags.path(), flags.open_options());
+  const models::OpenModel model = models::open_model(flags.path(), flags.run_options());
   const nn::ModelShape& shape = model.tree->shape();
   if (!shape.generates) bad_input("{} has no head that predicts tokens: it cannot run", flags.model);
   if (shape.max_positions > 0 && goal.prompt_tokens + goal.new_tokens > shape.max_positions)

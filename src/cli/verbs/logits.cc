@@ -19,7 +19,7 @@ int run_logits(std::span<const std::string> arguments) {
   if (!options.parse(arguments)) return 0;
   if (ids.empty() || out.empty()) fail(ErrorCode::kUsage, "logits needs --ids 1,5,9 and -o FILE.npy");
   const std::vector<int32_t> tokens = parse_ids(ids);
-  const models::OpenModel model = models::open_model(flags.path(), flags.open_options());
+  const models::OpenModel model = models::open_model(flags.path(), flags.run_options());
   formats::write_npy(out, infer::all_logits(*model.tree, tokens));
   show_rewrite_reports(model);
   return 0;

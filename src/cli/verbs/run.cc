@@ -142,7 +142,7 @@ int run_run(std::span<const std::string> arguments) {
     fail(ErrorCode::kUsage, "run needs one of -p TEXT and --prompts FILE.jsonl");
   infer::check(request.sampling.sampling);
   const infer::LanguageModel model =
-      infer::LanguageModel::load(request.model.path(), request.model.open_options());
+      infer::LanguageModel::load(request.model.path(), request.model.run_options());
   infer::GenerationOptions generation = request.sampling.generation(model);
   request.speculation.apply(model, generation);
   request.prompt_cache.apply(model, request.model.path(), generation);

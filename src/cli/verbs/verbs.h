@@ -8,6 +8,7 @@
 namespace martlet::cli {
 
 int run_apply(std::span<const std::string> arguments);
+int run_bench(std::span<const std::string> arguments);
 int run_chat(std::span<const std::string> arguments);
 int run_convert(std::span<const std::string> arguments);
 int run_data(std::span<const std::string> arguments);

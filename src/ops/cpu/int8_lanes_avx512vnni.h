@@ -1,0 +1,160 @@
+#pragma once
+
+// Sixteen lanes of int32 and f32, and of four bytes each, in AVX-512 registers with VNNI. The three
+// `int8_lanes_*.h` have one interface and give the same bits. Only for files compiled with these
+// instructions; everything is local to the file.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <immintrin.h>
+#include <string_view>
+
+#include "ops/cpu/unrolled.h"
+
+namespace martlet::ops::cpu {
+namespace {
+
+using Bytes = __m512i;  // 64 unsigned bytes, four a lane
+using Ints = __m512i;   // sixteen int32
+using Lanes = __m512;   // sixteen f32
+
+constexpr std::string_view kInt8Name = "AVX-512 VNNI";
+// Columns of a tile. Of 32 registers, integer and float sums take 12 each; forms with sub-scales have one
+// more sum for each column.
+constexpr int kMostColumns = 12;
+constexpr int kMostSubScaleColumns = 8;
+
+inline Bytes load_bytes(const void* from) {
+  return _mm512_loadu_si512(from);
+}
+inline void store_bytes(void* to, Bytes a) {
+  _mm512_storeu_si512(to, a);
+}
+inline Bytes low_nibbles(Bytes a) {
+  return _mm512_and_si512(a, _mm512_set1_epi8(15));
+}
+inline Bytes high_nibbles(Bytes a) {
+  return _mm512_and_si512(_mm512_srli_epi16(a, 4), _mm512_set1_epi8(15));
+}
+/// `a` with bit kBit of the plane's bytes as bit 4.
+template <int kBit>
+Bytes with_fifth_bit(Bytes a, Bytes plane) {
+  const __mmask64 set = _mm512_test_epi8_mask(plane, _mm512_set1_epi8(static_cast<char>(1 << kBit)));
+  return _mm512_mask_add_epi8(a, set, a, _mm512_set1_epi8(16));
+}
+/// `a` with bits 2 kPair and 2 kPair + 1 of the plane's bytes as bits 4 and 5.
+template <int kPair>
+Bytes with_upper_pair(Bytes a, Bytes plane) {
+  Bytes bits = plane;
+  if constexpr (kPair < 2) bits = _mm512_slli_epi16(plane, 4 - 2 * kPair);
+  if constexpr (kPair > 2) bits = _mm512_srli_epi16(plane, 2 * kPair - 4);
+  return _mm512_or_si512(a, _mm512_and_si512(bits, _mm512_set1_epi8(0x30)));
+}
+/// table[a], a below 16.
+inline Bytes lookup(const uint8_t* table, Bytes a) {
+  const __m128i all = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(all), a);
+}
+
+inline Ints no_ints() {
+  return _mm512_setzero_si512();
+}
+inline Ints all_ints(int32_t value) {
+  return _mm512_set1_epi32(value);
+}
+inline Ints load_ints(const void* from) {
+  return _mm512_loadu_si512(from);
+}
+inline void store_ints(void* to, Ints a) {
+  _mm512_storeu_si512(to, a);
+}
+inline Ints load_signed_bytes(const std::byte* from) {
+  return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+inline Ints add(Ints a, Ints b) {
+  return _mm512_add_epi32(a, b);
+}
+inline Ints bit_or(Ints a, Ints b) {
+  return _mm512_or_si512(a, b);
+}
+inline Ints bit_and(Ints a, int32_t mask) {
+  return _mm512_and_si512(a, _mm512_set1_epi32(mask));
+}
+template <int kBits>
+Ints shift_right(Ints a) {
+  return _mm512_srli_epi32(a, kBits);
+}
+template <int kBits>
+Ints shift_left(Ints a) {
+  return _mm512_slli_epi32(a, kBits);
+}
+inline int32_t greatest(Ints a) {
+  return _mm512_reduce_max_epi32(a);
+}
+inline Ints max(Ints a, Ints b) {
+  return _mm512_max_epi32(a, b);
+}
+inline int32_t sum(Ints a) {
+  return _mm512_reduce_add_epi32(a);
+}
+/// The low bytes of sixteen numbers in [-128, 127].
+inline void store_low_bytes(int8_t* to, Ints a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(a));
+}
+
+inline int32_t word(const void* from) {
+  int32_t value;
+  std::memcpy(&value, from, sizeof(value));
+  return value;
+}
+/// sums + codes * four activations, which all lanes share. Codes are at most 63, but where kWide.
+template <bool kWide>
+Ints dot(Ints sums, Bytes codes, const int8_t* four) {
+  return _mm512_dpbusd_epi32(sums, codes, _mm512_set1_epi32(word(four)));
+}
+/// What a sum of wide codes starts from, where `start` takes off the codes' zero, 128.
+inline Ints wide_start(int32_t start) {
+  return _mm512_set1_epi32(start);
+}
+/// sums + two signed 16-bit numbers of each lane times two that all lanes share.
+inline Ints dot_pairs(Ints sums, Ints pairs, int32_t shared) {
+  return _mm512_dpwssd_epi32(sums, pairs, _mm512_set1_epi32(shared));
+}
+
+inline Lanes all(float value) {
+  return _mm512_set1_ps(value);
+}
+inline Lanes no_lanes() {
+  return _mm512_setzero_ps();
+}
+inline Lanes load(const float* from) {
+  return _mm512_loadu_ps(from);
+}
+inline void store(float* to, Lanes a) {
+  _mm512_storeu_ps(to, a);
+}
+inline Lanes load_f16(const std::byte* from) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+inline Lanes to_lanes(Ints a) {
+  return _mm512_cvtepi32_ps(a);
+}
+inline Lanes multiply(Lanes a, Lanes b) {
+  return _mm512_mul_ps(a, b);
+}
+/// a * b + c, rounded once.
+inline Lanes multiply_add(Lanes a, Lanes b, Lanes c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
+/// The bits of magnitudes, which order as the magnitudes do, NaN above all.
+inline Ints magnitude_bits(Lanes a) {
+  return _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff));
+}
+/// To nearest, ties to even.
+inline Ints rounded(Lanes a) {
+  return _mm512_cvtps_epi32(a);
+}
+
+}  // namespace
+}  // namespace martlet::ops::cpu

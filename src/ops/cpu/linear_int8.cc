@@ -1,0 +1,272 @@
+// The outer loops of products with int8 activations: how work is cut for the caches and threads.
+//
+// One row of activations: each thread reads a run of groups, which lie one after another in memory, front to
+// back. More rows: activations stand in tiles of a few; a slice of a group is expanded to bytes once, which
+// stay in the L1 cache, and multiplied by every tile of a block of them that stays in the L2 cache.
+
+#include "ops/cpu/linear_int8.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <vector>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "ops/cpu/linear_int8_kernels.h"
+#include "ops/cpu_features.h"
+
+namespace martlet::ops::cpu {
+namespace {
+
+// Less weight than this is not worth waking a thread for.
+constexpr int64_t kLeastBytes = 32 << 10;
+// Activations that are worth a thread, in elements.
+constexpr int64_t kLeastElements = 32 << 10;
+// Half of an L2 cache of 1 MiB.
+constexpr int64_t kBlockBytes = 512 << 10;
+// Their sums of one group, 16 KiB, stay in a cache beside a slice.
+constexpr int64_t kMostBlockColumns = 256;
+// Chunks of a slice: its codes take 8 KiB of an L1 cache of 32 KiB.
+constexpr int64_t kSliceChunks = 2;
+// Groups that a thread takes at a time.
+constexpr int64_t kGroupsAtOnce = 4;
+
+int64_t divided_up(int64_t count, int64_t by) {
+  return (count + by - 1) / by;
+}
+
+/// All rows of x in one form, as tiles of nearly equal width.
+class Activations {
+ public:
+  Activations(const Int8KernelSet& kernels, const Tensor& x, const ActivationForm& form, int64_t most)
+      : form_(form),
+        tokens_(x.dim(0)),
+        columns_(x.dim(1)),
+        tiles_(divided_up(tokens_, most)),
+        words_(side_words(form, columns_)),
+        scales_each_(columns_ / form.scale_columns()),
+        codes_(Tensor::empty({tokens_ * columns_}, DType::kI8)),
+        scales_(Tensor::empty({tokens_ * scales_each_}, DType::kF32)),
+        side_(Tensor::empty({tokens_ * words_}, DType::kI32)) {
+    const float* from = x.data<float>();
+    int8_t* codes = codes_.mutable_data<int8_t>();
+    float* scales = scales_.mutable_data<float>();
+    int32_t* side = side_.mutable_data<int32_t>();
+    const int64_t grain = std::max<int64_t>(1, kLeastElements / std::max<int64_t>(1, columns_));
+    parallel_for(tokens_, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t token = begin, tile = tile_of(begin); token < end; ++token) {
+        while (first(tile + 1) <= token) ++tile;
+        const int64_t at = first(tile), in_tile = token - at;
+        kernels.quantise(from + token * columns_, columns_, form_,
+                         {codes + at * columns_ + 32 * in_tile, scales + at * scales_each_ + in_tile,
+                          side + at * words_ + in_tile, first(tile + 1) - at});
+      }
+    });
+  }
+
+  const ActivationForm& form() const { return form_; }
+  int64_t tiles() const { return tiles_; }
+  /// The first row of a tile.
+  int64_t first(int64_t tile) const { return tokens_ * tile / tiles_; }
+
+  /// From `block` (of 32 columns, the first of a chunk) on.
+  ActivationTile tile(int64_t index, int64_t block) const {
+    const int64_t at = first(index), width = first(index + 1) - at;
+    const auto scale = block * kCodesBlock / form_.scale_columns();
+    return {codes_.data<int8_t>() + at * columns_ + block * kCodesBlock * width,
+            scales_.data<float>() + at * scales_each_ + scale * width,
+            side_.data<int32_t>() + at * words_ + side_words(form_, block * kCodesBlock) * width, width};
+  }
+
+ private:
+  int64_t tile_of(int64_t token) const { return token * tiles_ / tokens_; }
+
+  ActivationForm form_;
+  int64_t tokens_, columns_, tiles_, words_, scales_each_;
+  Tensor codes_, scales_, side_;
+};
+
+/// One product with its kernels and its x.
+struct Part {
+  const Int8Product& product;
+  const Int8Kernels& kernels;
+  const Activations& x;
+  int64_t groups;
+  int64_t first_group;  ///< counted over all products
+  int64_t group_bytes;
+
+  int64_t rows() const { return product.weight->rows(); }
+  const std::byte* group(int64_t index) const {
+    return product.weight->storage().host_bytes() + index * group_bytes;
+  }
+};
+
+class Product {
+ public:
+  Product(const Tensor& x, std::span<const Int8Product> products) : tokens_(x.dim(0)), columns_(x.dim(1)) {
+    const Int8KernelSet& set = int8_kernels();
+    activations_.reserve(products.size());
+    int64_t most_bytes = 1;
+    for (const Int8Product& product : products) {
+      const InterleavedFormat& format = product.weight->interleaved_format();
+      const Int8Kernels& kernels = set.of(format);
+      const int64_t bytes = format.group_bytes(columns_);
+      parts_.push_back({product, kernels, rounded(set, x, format.activations(), kernels.most_columns),
+                        divided_up(product.weight->rows(), kGroupRows), groups_, bytes});
+      groups_ += parts_.back().groups;
+      most_bytes = std::max(most_bytes, bytes);
+    }
+    grain_ = std::max<int64_t>(1, kLeastBytes / most_bytes);
+  }
+
+  void run() const {
+    if (tokens_ == 1)
+      run_one();
+    else
+      run_many();
+  }
+
+ private:
+  const Activations& rounded(const Int8KernelSet& set, const Tensor& x, const ActivationForm& form,
+                             int64_t most) {
+    for (const Activations& known : activations_)
+      if (known.form() == form) return known;
+    return activations_.emplace_back(set, x, form, most);
+  }
+
+  /// Calls take(part, group of the part) for groups [begin, end) of all parts.
+  template <typename Take>
+  void each_group(int64_t begin, int64_t end, const Take& take) const {
+    for (const Part& part : parts_) {
+      const int64_t last = std::min(end - part.first_group, part.groups);
+      for (int64_t group = std::max<int64_t>(0, begin - part.first_group); group < last; ++group)
+        take(part, group);
+    }
+  }
+
+  void run_one() const {
+    parallel_for(groups_, grain_, [&](int64_t begin, int64_t end) {
+      each_group(begin, end, [&](const Part& part, int64_t group) {
+        alignas(64) float sums[kGroupRows];
+        part.kernels.one_column(part.group(group), columns_, part.x.tile(0, 0), sums);
+        finish(part, group, 0, 1, sums);
+      });
+    });
+  }
+
+  void run_many() const {
+    const int64_t block = std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, columns_), kMostTileColumns,
+                                              kMostBlockColumns);
+    const int64_t runs = divided_up(groups_, kGroupsAtOnce);
+    const int64_t blocks = divided_up(tokens_, block);
+    std::atomic<int64_t> next{0};
+    const int64_t threads = std::min<int64_t>(thread_count(), divided_up(groups_, grain_));
+    parallel_for(threads, 1, [&](int64_t, int64_t) {
+      const Scratch scratch(block + kMostTileColumns);
+      for (int64_t job = next++; job < runs * blocks; job = next++) {
+        const int64_t begin = job % runs * kGroupsAtOnce;
+        each_group(begin, std::min(groups_, begin + kGroupsAtOnce), [&](const Part& part, int64_t group) {
+          const int64_t tiles = part.x.tiles();
+          multiply_group(part, group, tiles * (job / runs) / blocks, tiles * (job / runs + 1) / blocks,
+                         scratch);
+        });
+      }
+    });
+  }
+
+  struct Scratch {
+    explicit Scratch(int64_t most_columns)
+        : memory(allocate(Device::kCpu,
+                          kSliceChunks * (kChunkCodes + kChunkFactors * 4) + most_columns * kGroupRows * 4)),
+          codes(memory.get()),
+          factors(reinterpret_cast<float*>(codes + kSliceChunks * kChunkCodes)),
+          sums(factors + kSliceChunks * kChunkFactors) {}
+    std::shared_ptr<std::byte> memory;
+    std::byte* codes;
+    float* factors;
+    float* sums;
+  };
+
+  /// A group times tiles [begin, end).
+  void multiply_group(const Part& part, int64_t group, int64_t begin, int64_t end,
+                      const Scratch& scratch) const {
+    const Activations& x = part.x;
+    const int64_t row = x.first(begin), rows = x.first(end) - row;
+    std::memset(scratch.sums, 0, static_cast<size_t>(rows * kGroupRows * 4));
+    const std::byte* chunk = part.group(group);
+    const InterleavedFormat& format = *part.kernels.format;
+    const int64_t all = columns_ / kCodesBlock;
+    for (int64_t block = 0; block < all; block += kSliceChunks * kChunkBlocks) {
+      const int64_t blocks = std::min(kSliceChunks * kChunkBlocks, all - block);
+      for (int64_t done = 0; done < blocks; done += kChunkBlocks) {
+        const int64_t now = std::min(kChunkBlocks, blocks - done);
+        const int64_t at = done / kChunkBlocks;
+        part.kernels.expand(chunk, now, scratch.codes + at * kChunkCodes,
+                            scratch.factors + at * kChunkFactors);
+        chunk += format.chunk_bytes(now);
+      }
+      for (int64_t tile = begin; tile < end; ++tile) {
+        const ActivationTile columns = x.tile(tile, block);
+        part.kernels.tile[columns.width - 1]({scratch.codes, scratch.factors, blocks}, columns,
+                                             scratch.sums + (x.first(tile) - row) * kGroupRows);
+      }
+    }
+    finish(part, group, row, rows, scratch.sums);
+  }
+
+  /// Sums [tokens][16] of a group to rows [token, ...) of y, the bias added.
+  static void finish(const Part& part, int64_t group, int64_t token, int64_t tokens, const float* sums) {
+    const int64_t row = group * kGroupRows;
+    const int64_t count = std::min(kGroupRows, part.rows() - row);
+    float* y = part.product.y + token * part.rows() + row;
+    for (int64_t i = 0; i < tokens; ++i, y += part.rows(), sums += kGroupRows)
+      if (part.product.bias == nullptr && count == kGroupRows)
+        std::memcpy(y, sums, kGroupRows * sizeof(float));  // of a size the compiler knows
+      else if (part.product.bias == nullptr)
+        std::copy_n(sums, count, y);
+      else
+        for (int64_t j = 0; j < count; ++j) y[j] = sums[j] + part.product.bias[row + j];
+  }
+
+  int64_t tokens_, columns_;
+  int64_t groups_ = 0, grain_ = 1;
+  std::vector<Activations> activations_;
+  std::vector<Part> parts_;
+};
+
+}  // namespace
+
+int64_t side_words(const ActivationForm& form, int64_t columns) {
+  const int64_t blocks = columns / kCodesBlock;
+  if (form.form == CodesForm::kSubScales) return 2 * blocks;
+  return form.form == CodesForm::kSubScalesAndMinima ? blocks / 2 : blocks;
+}
+
+const Int8Kernels& Int8KernelSet::of(const InterleavedFormat& format) const {
+  for (const Int8Kernels& kernels : formats)
+    if (kernels.format == &format) return kernels;
+  failed("there is no int8 kernel for {} weights", format.source->name);
+}
+
+const Int8KernelSet& int8_kernels() {
+  const CpuFeatures& features = cpu_features();
+  if (features.avx512_vnni) return int8_kernels_avx512vnni();
+  return features.avx2 ? int8_kernels_avx2() : int8_kernels_portable();
+}
+
+void multiply_int8(const Tensor& x, std::span<const Int8Product> products) {
+  if (x.dim(0) == 0 || products.empty()) return;
+  Product(x, products).run();
+}
+
+void unpack_interleaved_rows(const Weight& weight, int64_t begin, int64_t end, float* out) {
+  const InterleavedFormat& format = weight.interleaved_format();
+  const int64_t columns = weight.columns();
+  const int64_t bytes = format.group_bytes(columns);
+  for (int64_t row = begin; row < end; ++row)
+    unpack_interleaved_row(format, weight.storage().host_bytes() + row / kGroupRows * bytes, row % kGroupRows,
+                           columns, out + (row - begin) * columns);
+}
+
+}  // namespace martlet::ops::cpu

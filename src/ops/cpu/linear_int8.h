@@ -1,0 +1,24 @@
+#pragma once
+
+// Products of interleaved weights with activations rounded to int8, on the CPU.
+
+#include <span>
+
+#include "ops/weight.h"
+
+namespace martlet::ops::cpu {
+
+struct Int8Product {
+  const Weight* weight;  ///< interleaved, on kCpu
+  const float* bias;     ///< [rows] or null
+  float* y;              ///< [tokens, rows]
+};
+
+/// y = x W^T + bias for each, x: [tokens, columns] f32 contiguous, the columns of every weight. x is rounded
+/// once for all that want it in the same form, and the threads are called once for all together.
+void multiply_int8(const Tensor& x, std::span<const Int8Product> products);
+
+/// Rows of an interleaved weight as f32: row begin + i to out + i * columns.
+void unpack_interleaved_rows(const Weight& weight, int64_t begin, int64_t end, float* out);
+
+}  // namespace martlet::ops::cpu

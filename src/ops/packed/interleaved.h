@@ -1,0 +1,99 @@
+#pragma once
+
+// Packed matrices rearranged for products with int8 activations.
+//
+// Problem: in a file a block holds 32 or 256 elements of one row, so a product adds up lanes of one row and
+// must sum across them at the end. Here sixteen rows are a group, and each row is a 32-bit lane of a 512-bit
+// vector: four bytes of a lane are four consecutive columns. One instruction (vpdpbusd) multiplies them by
+// four activations that all lanes share and adds the four products to the lane's int32, so nothing is ever
+// summed across lanes, and a block of 32 columns is eight such steps.
+//
+// Codes are unsigned. Bits of a code lie in planes of 64 bytes, byte 4 r + i of vector j being row r, column
+// 4 j + i of the block:
+//   four bits: plane v of four holds vector v in its low nibbles and vector v + 4 in its high ones;
+//   a fifth bit: one plane more, bit j of whose bytes belongs to vector j;
+//   a fifth and a sixth bit: two planes more, bits 2 (j % 4) and above of plane j / 4 belong to vector j;
+//   eight bits: eight planes.
+// A chunk is 256 columns (the last may be shorter where blocks are of 32): a header with what the file keeps
+// beside the codes, then the blocks' planes. Nothing is added to the file's bits but padding: of the header
+// to 64 bytes, and of the last group to sixteen rows of zeros. Headers:
+//   kScales: a vector of sixteen f16 scales for each block;
+//   kScalesAndMinima: the scales of all blocks, then the minima of all blocks;
+//   kSubScalesAndMinima: sixteen f16 d, sixteen f16 dmin, then the 12 bytes of scales of a row (bits.h) as
+//     three vectors of 32-bit words;
+//   kSubScales: sixteen vectors of signed bytes, one for 16 columns each, then sixteen f16 d.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "ops/packed_format.h"
+
+namespace martlet::ops {
+
+inline constexpr int64_t kGroupRows = 16;
+inline constexpr int64_t kCodesBlock = 32;  ///< columns
+inline constexpr int64_t kChunkBlocks = 8;
+
+/// What an element is, q being its code.
+enum class CodesForm : uint8_t {
+  kScales,              ///< d (q - zero), d for 32 columns
+  kScalesAndMinima,     ///< d q + m
+  kSubScalesAndMinima,  ///< (d s) q - (dmin n); d and dmin for 256 columns, s and n for 32
+  kSubScales            ///< (d s) (q - zero); d for 256 columns, s for 16
+};
+
+/// How activations are rounded to int8 for a format: to multiples of the greatest of so many columns / 127.
+/// Formats with blocks of 32 keep that; those with blocks of 256 take 128, which is half of what other
+/// engines use and lets a tile multiply by the scale of activations four times less often.
+struct ActivationForm {
+  CodesForm form;
+  int zero;
+  int64_t scale_columns() const {
+    return form == CodesForm::kScales || form == CodesForm::kScalesAndMinima ? 32 : 128;
+  }
+  bool operator==(const ActivationForm&) const = default;
+};
+
+struct InterleavedFormat {
+  const PackedFormat* source;
+  CodesForm form;
+  int bits;               ///< of a code: 4, 5, 6 or 8
+  int zero;               ///< the code of 0; none where there are minima
+  const uint8_t* levels;  ///< what a code of four bits stands for, where not for itself; or null
+  void (*read_codes)(const std::byte* block, uint8_t* codes);  ///< of one block of the source
+
+  ActivationForm activations() const { return {form, zero}; }
+  int64_t block_bytes() const { return 64 * bits; }
+  int64_t header_bytes(int64_t blocks) const;
+  int64_t chunk_bytes(int64_t blocks) const { return header_bytes(blocks) + blocks * block_bytes(); }
+  /// Of sixteen rows.
+  int64_t group_bytes(int64_t columns) const;
+};
+
+namespace packed {
+
+extern const InterleavedFormat kQ4_0By16;
+extern const InterleavedFormat kQ4_1By16;
+extern const InterleavedFormat kQ5_0By16;
+extern const InterleavedFormat kQ5_1By16;
+extern const InterleavedFormat kQ8_0By16;
+extern const InterleavedFormat kIq4NlBy16;
+extern const InterleavedFormat kQ4KBy16;
+extern const InterleavedFormat kQ5KBy16;
+extern const InterleavedFormat kQ6KBy16;
+
+}  // namespace packed
+
+/// Null where a format has none.
+const InterleavedFormat* interleaved_format(const PackedFormat& source);
+std::span<const InterleavedFormat* const> interleaved_formats();
+
+/// Rearranges `row_count` packed rows into groups at `groups`, on all threads.
+void interleave(const InterleavedFormat& format, const std::byte* rows, int64_t row_count, int64_t columns,
+                std::byte* groups);
+/// One row of a group as f32, bit-equal to the source's `unpack`.
+void unpack_interleaved_row(const InterleavedFormat& format, const std::byte* group, int64_t row,
+                            int64_t columns, float* out);
+
+}  // namespace martlet::ops

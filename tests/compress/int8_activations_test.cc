@@ -1,0 +1,105 @@
+#include "compress/int8_activations.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "nn/apply_rewrite.h"
+#include "nn/layers.h"
+#include "ops/linear.h"
+
+namespace martlet::compress {
+namespace {
+
+/// Numbers of a seed, one after another.
+class Draws {
+ public:
+  explicit Draws(uint64_t seed) : random_(seed) {}
+  Tensor normal(const Shape& shape) {
+    std::vector<float> values(static_cast<size_t>(shape.element_count()));
+    for (float& value : values) value = static_cast<float>(random_.normal(next_++));
+    return Tensor::from(values, shape);
+  }
+  /// Of drawn bytes; any two of them are a finite f16.
+  ops::Weight q4_0(int64_t rows, int64_t columns) {
+    const ops::PackedFormat& format = *ops::find_packed_format("q4_0");
+    std::vector<uint8_t> bytes(static_cast<size_t>(rows * format.row_bytes(columns)));
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random_.below(next_++, 0x7c));
+    return ops::Weight(format, Tensor::from(bytes, {rows, format.row_bytes(columns)}), columns);
+  }
+
+ private:
+  Philox random_;
+  uint64_t next_ = 0;
+};
+
+std::vector<float> values_of(const Tensor& tensor) {
+  return tensor.to_vector<float>();
+}
+
+constexpr const nn::Rewrite* kOnly[] = {&kInt8Activations};
+
+/// up_proj holds q4_0 and down_proj f32.
+std::shared_ptr<nn::PlainFeedForward> feed_forward(Draws& draws) {
+  auto module = std::make_shared<nn::PlainFeedForward>(64, 96, ops::Unary::kRelu, false);
+  auto& up = dynamic_cast<nn::AffineLinear&>(*module->up_proj);
+  auto& down = dynamic_cast<nn::AffineLinear&>(*module->down_proj);
+  up.weight.set(draws.q4_0(96, 64));
+  down.weight.set(draws.normal({64, 96}));
+  return module;
+}
+
+const ops::Weight& up_weight(const nn::PlainFeedForward& module) {
+  return dynamic_cast<const nn::AffineLinear&>(*module.up_proj).weight.weight();
+}
+
+TEST(Int8Activations, RearrangesPackedWeightsAlone) {
+  Draws draws(1);
+  const auto module = feed_forward(draws);
+  const Tensor before = up_weight(*module).unpack();
+  nn::RewriteHistory history;
+  nn::apply_rewrite(module, {"int8_activations"}, kOnly, history);
+  EXPECT_EQ(history.back().changed, std::vector<std::string>{"up_proj"});
+  EXPECT_EQ(history.back().to_string(), "int8_activations pattern=**: 1 module");
+  EXPECT_TRUE(up_weight(*module).is_interleaved());
+  EXPECT_EQ(values_of(up_weight(*module).unpack()), values_of(before));
+}
+
+TEST(Int8Activations, ComputesWhatLinearSaysOfSuchAWeight) {
+  Draws draws(2);
+  const auto module = feed_forward(draws);
+  const ops::Weight plain = up_weight(*module);
+  const Tensor x = draws.normal({3, 64});
+  nn::RewriteHistory history;
+  nn::apply_rewrite(module, {"int8_activations"}, kOnly, history);
+  EXPECT_EQ(values_of(module->up_proj->forward(x)), values_of(ops::linear(x, plain.interleaved())));
+  EXPECT_NE(values_of(module->up_proj->forward(x)), values_of(ops::linear(x, plain)));
+}
+
+TEST(Int8Activations, LeavesOutWhatThePatternDoes) {
+  Draws draws(3);
+  const auto module = feed_forward(draws);
+  nn::RewriteHistory history;
+  nn::apply_rewrite(module, {"int8_activations", Json::parse(R"({"pattern": "down_proj"})", "test")}, kOnly,
+                    history);
+  EXPECT_TRUE(history.back().changed.empty());
+  EXPECT_FALSE(up_weight(*module).is_interleaved());
+  EXPECT_THROW(
+      nn::apply_rewrite(module, {"int8_activations", Json::parse(R"({"pattern": "no.such"})", "test")}, kOnly,
+                        history),
+      Error);
+}
+
+TEST(Int8Activations, TellsOfTheBytesThatItReplaced) {
+  Draws draws(4);
+  const auto module = feed_forward(draws);
+  const std::byte* held = up_weight(*module).storage().host_bytes();
+  std::vector<const std::byte*> told;
+  nn::RewriteHistory history;
+  nn::apply_rewrite(module, {"int8_activations"}, kOnly, history,
+                    {nullptr, {}, [&](const Tensor& replaced) { told.push_back(replaced.host_bytes()); }});
+  EXPECT_EQ(told, std::vector<const std::byte*>{held});
+}
+
+}  // namespace
+}  // namespace martlet::compress

@@ -1,0 +1,217 @@
+// Products of interleaved weights with activations rounded to int8.
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "ops/cast.h"
+#include "ops/embedding.h"
+#include "ops/linear.h"
+#include "ops/op_testing.h"
+#include "ops/packed/interleaved.h"
+
+namespace martlet::ops {
+namespace {
+
+using testing::at_every_level;
+using testing::bits_of;
+using testing::drawn_weight;
+using testing::Draws;
+using testing::expect_close;
+using ::testing::HasSubstr;
+using testing::message_of;
+
+class LinearInt8Test : public testing::OpTest {};
+
+/// A multiple of the format's block, several chunks or a part of one.
+int64_t drawn_columns(Draws& draws, const PackedFormat& format) {
+  return format.block_elements * draws.between(1, 1600 / format.block_elements);
+}
+
+template <typename Test>
+void for_every_format(uint64_t seed, const Test& test) {
+  Draws draws(seed);
+  for (const InterleavedFormat* format : interleaved_formats()) {
+    SCOPED_TRACE(format->source->name);
+    test(draws, *format->source);
+  }
+}
+
+Tensor on_reference(const Tensor& x, const Weight& weight, const Tensor& bias) {
+  return linear(x.to(Device::kReference), weight.to(Device::kReference), bias.to(Device::kReference))
+      .to(Device::kCpu);
+}
+
+TEST_F(LinearInt8Test, AnInterleavedWeightHoldsTheSameValues) {
+  for_every_format(1, [](Draws& draws, const PackedFormat& format) {
+    for (const int64_t rows : {1, 15, 16, 17, 50}) {
+      const Weight weight = drawn_weight(draws, format, rows, drawn_columns(draws, format));
+      const Weight interleaved = weight.interleaved();
+      EXPECT_TRUE(interleaved.is_interleaved());
+      EXPECT_EQ(interleaved.shape(), weight.shape());
+      EXPECT_EQ(interleaved.type_name(), weight.type_name());
+      EXPECT_EQ(bits_of(interleaved.unpack()), bits_of(weight.unpack())) << rows << " rows";
+      const std::vector<int32_t> ids{static_cast<int32_t>(rows - 1), 0, static_cast<int32_t>(rows / 2)};
+      EXPECT_EQ(bits_of(embedding(ids, interleaved)), bits_of(embedding(ids, weight)));
+    }
+  });
+}
+
+TEST_F(LinearInt8Test, NoFormatGrowsByMoreThanPadding) {
+  for (const InterleavedFormat* format : interleaved_formats())
+    for (const int64_t columns : {256, 2048, 5632})
+      EXPECT_LE(static_cast<double>(format->group_bytes(columns)),
+                1.01 * static_cast<double>(kGroupRows * format->source->row_bytes(columns)))
+          << format->source->name;
+}
+
+// Integer sums are exact: what is left is the rounding of a float chain as long as the blocks are many.
+TEST_F(LinearInt8Test, AgreesWithTheDefinition) {
+  for_every_format(2, [](Draws& draws, const PackedFormat& format) {
+    for (const int64_t tokens : {1, 2, 3, 8, 12, 13, 25, 40}) {
+      const int64_t rows = draws.between(1, 50), columns = drawn_columns(draws, format);
+      const Weight weight = drawn_weight(draws, format, rows, columns).interleaved();
+      const Tensor x = draws.dense({tokens, columns}, DType::kF32);
+      const Tensor bias = draws.dense({rows}, DType::kF32);
+      const Tensor expected = on_reference(x, weight, bias);
+      float most = 0;
+      for (const float value : expected.to_vector<float>()) most = std::max(most, std::fabs(value));
+      at_every_level([&] {
+        SCOPED_TRACE(fmt::format("{} tokens, {} rows, {} columns", tokens, rows, columns));
+        expect_close(linear(x, weight, bias), expected, {2e-6, 2e-6 * most});
+      });
+    }
+  });
+}
+
+TEST_F(LinearInt8Test, EveryKernelNumberOfRowsAndThreadsGivesTheSameBits) {
+  for_every_format(3, [](Draws& draws, const PackedFormat& format) {
+    const int64_t rows = draws.between(100, 300), columns = drawn_columns(draws, format);
+    const Weight weight = drawn_weight(draws, format, rows, columns).interleaved();
+    const Tensor x = draws.dense({70, columns}, DType::kF32);
+    set_thread_count(1);
+    const Tensor expected = linear(x, weight);
+    at_every_level([&] {
+      for (const int threads : {1, 2, 3}) {
+        set_thread_count(threads);
+        EXPECT_EQ(bits_of(linear(x, weight)), bits_of(expected)) << threads << " threads";
+        for (const int64_t count : {1, 2, 7, 12, 13, 30}) {
+          const int64_t at = draws.below(70 - count);
+          EXPECT_EQ(bits_of(linear(x.slice(0, at, at + count), weight)),
+                    bits_of(expected.slice(0, at, at + count)))
+              << count << " rows, " << threads << " threads";
+        }
+      }
+    });
+  });
+}
+
+TEST_F(LinearInt8Test, ManyRowsInSeveralBlocksGiveTheBitsOfEachAlone) {
+  Draws draws(4);
+  const Weight weight = drawn_weight(draws, *find_packed_format("q4_k"), 33, 4096).interleaved();
+  const Tensor x = draws.dense({300, 4096}, DType::kF32);
+  const Tensor y = linear(x, weight);
+  for (const int64_t row : {0, 1, 127, 128, 255, 299})
+    EXPECT_EQ(bits_of(linear(x.slice(0, row, row + 1), weight)), bits_of(y.slice(0, row, row + 1)));
+}
+
+TEST_F(LinearInt8Test, ProductsTogetherAreThoseOfEach) {
+  Draws draws(5);
+  const Weight first = drawn_weight(draws, *find_packed_format("q4_k"), 40, 512).interleaved();
+  const Weight second = drawn_weight(draws, *find_packed_format("q6_k"), 24, 512).interleaved();
+  const Weight third = drawn_weight(draws, *find_packed_format("q8_0"), 7, 512).interleaved();
+  const Weight plain = drawn_weight(draws, *find_packed_format("q8_0"), 9, 512);
+  const Tensor bias = draws.dense({24}, DType::kF32);
+  for (const int64_t tokens : {1, 14}) {
+    const Tensor x = draws.dense({tokens, 512}, DType::kF32);
+    for (const Weight* last : {&third, &plain}) {
+      const Projection projections[] = {{&first}, {&second, bias}, {last}};
+      const std::vector<Tensor> together = linear_together(x, projections);
+      EXPECT_EQ(bits_of(together[0]), bits_of(linear(x, first)));
+      EXPECT_EQ(bits_of(together[1]), bits_of(linear(x, second, bias)));
+      EXPECT_EQ(bits_of(together[2]), bits_of(linear(x, *last)));
+    }
+  }
+}
+
+/// Every stored bit set or clear, activations all at their greatest: nothing may saturate on the way.
+TEST_F(LinearInt8Test, TheGreatestCodesAndActivationsDoNotSaturate) {
+  for_every_format(6, [](Draws&, const PackedFormat& format) {
+    const int64_t columns = 512;
+    for (const uint8_t fill : {0x00, 0xff, 0x80, 0x7f}) {
+      std::vector<uint8_t> bytes(static_cast<size_t>(format.row_bytes(columns)), fill);
+      // Scales of 1 where f16 numbers stand, so that no infinity hides a sum.
+      const int64_t halves = format.name == "q4_0" || format.name == "q5_0" || format.name == "q8_0" ||
+                                     format.name == "iq4_nl" || format.name == "q6_k"
+                                 ? 1
+                                 : 2;
+      for (int64_t block = 0; block < columns / format.block_elements; ++block)
+        for (int64_t half = 0; half < halves; ++half) {
+          const int64_t at = format.name == "q6_k" ? 208 : 2 * half;
+          bytes[static_cast<size_t>(block * format.block_bytes + at)] = 0x00;
+          bytes[static_cast<size_t>(block * format.block_bytes + at + 1)] = 0x3c;
+        }
+      const Weight weight =
+          Weight(format, Tensor::from(bytes, {1, format.row_bytes(columns)}), columns).interleaved();
+      for (const float value : {1.0f, -1.0f}) {
+        const Tensor x = Tensor::from(std::vector<float>(static_cast<size_t>(columns), value), {1, columns});
+        const Tensor expected = on_reference(x, weight, Tensor::zeros({1}, DType::kF32));
+        at_every_level([&] { expect_close(linear(x, weight), expected, {1e-6, 1e-6}); });
+      }
+    }
+  });
+}
+
+TEST_F(LinearInt8Test, WhatIsNotFiniteGivesNanInItsRowAlone) {
+  for_every_format(7, [](Draws& draws, const PackedFormat& format) {
+    const Weight weight = drawn_weight(draws, format, 20, 512).interleaved();
+    for (const float bad :
+         {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+      std::vector<float> values = draws.dense({3, 512}, DType::kF32).to_vector<float>();
+      const Tensor good = linear(Tensor::from(values, {3, 512}), weight);
+      values[512 + 300] = bad;
+      at_every_level([&] {
+        const Tensor y = linear(Tensor::from(values, {3, 512}), weight);
+        for (const float value : y.slice(0, 1, 2).to_vector<float>()) EXPECT_TRUE(std::isnan(value));
+        EXPECT_EQ(bits_of(y.slice(0, 2, 3)), bits_of(good.slice(0, 2, 3)));
+      });
+    }
+  });
+}
+
+TEST_F(LinearInt8Test, ZerosGiveTheBias) {
+  Draws draws(8);
+  const Weight weight = drawn_weight(draws, *find_packed_format("q5_1"), 9, 64).interleaved();
+  const Tensor bias = draws.dense({9}, DType::kF32);
+  at_every_level([&] {
+    const std::vector<float> y = linear(Tensor::zeros({1, 64}, DType::kF32), weight, bias).to_vector<float>();
+    EXPECT_EQ(y, bias.to_vector<float>());
+  });
+}
+
+TEST_F(LinearInt8Test, Bf16ActivationsGiveTheRoundedResult) {
+  Draws draws(9);
+  const Weight weight = drawn_weight(draws, *find_packed_format("q4_0"), 21, 96).interleaved();
+  const Tensor x = draws.dense({5, 96}, DType::kBF16);
+  const Tensor y = linear(x, weight);
+  EXPECT_EQ(y.dtype(), DType::kBF16);
+  EXPECT_EQ(bits_of(y), bits_of(cast(linear(cast(x, DType::kF32), weight), DType::kBF16)));
+}
+
+TEST_F(LinearInt8Test, RowsAreCutAtWholeGroups) {
+  Draws draws(10);
+  const Weight weight = drawn_weight(draws, *find_packed_format("q4_1"), 40, 64).interleaved();
+  EXPECT_EQ(bits_of(weight.rows(16, 40).unpack()), bits_of(weight.unpack().slice(0, 16, 40)));
+  EXPECT_THAT(message_of([&] { weight.rows(8, 16); }), HasSubstr("multiples of 16"));
+}
+
+TEST_F(LinearInt8Test, FormatsWithoutTheLayoutStayAsTheyAre) {
+  Draws draws(11);
+  const Weight weight = drawn_weight(draws, *find_packed_format("q2_k"), 4, 256);
+  EXPECT_FALSE(weight.interleaved().is_interleaved());
+  const Weight dense(draws.dense({4, 32}, DType::kF32));
+  EXPECT_FALSE(dense.interleaved().is_interleaved());
+}
+
+}  // namespace
+}  // namespace martlet::ops
