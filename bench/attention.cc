@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "ops/cpu/machine_limits.h"
 #include "ops/cpu_features.h"
-#include "plan/machine_limits.h"
 
 namespace martlet::ops {
 namespace {
@@ -90,8 +90,8 @@ void decode(const Shapes& shapes, int64_t depth, int64_t batch, DType cache, dou
 
 void measure(int threads) {
   set_thread_count(threads);
-  const double peak = plan::multiply_add_peak(plan::Arithmetic::kF32);
-  const double bandwidth = plan::read_bandwidth();
+  const double peak = ops::cpu::multiply_add_peak(ops::cpu::Arithmetic::kF32);
+  const double bandwidth = ops::cpu::read_bandwidth();
   fmt::print("{} threads, {}: {:.1f} GFLOP/s, {:.1f} GB/s\n", threads, cpu_features().to_string(),
              peak * 1e-9, bandwidth * 1e-9);
   for (const Shapes& shapes :

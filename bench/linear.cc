@@ -18,9 +18,9 @@
 #include "base/random.h"
 #include "base/thread_pool.h"
 #include "ops/cast.h"
+#include "ops/cpu/machine_limits.h"
 #include "ops/cpu_features.h"
 #include "ops/linear_gradient.h"
-#include "plan/machine_limits.h"
 
 namespace martlet::ops {
 namespace {
@@ -190,7 +190,7 @@ int main(int count, char** arguments) {
                                                   : ops::Product::kForward;
   set_thread_count(threads);
   // A pair of bf16 products counts as two of f32.
-  const double peak = plan::multiply_add_peak(plan::Arithmetic::kF32) * (dtype == "bf16" ? 2 : 1);
+  const double peak = ops::cpu::multiply_add_peak(ops::cpu::Arithmetic::kF32) * (dtype == "bf16" ? 2 : 1);
   fmt::print("{} {}, {} threads, {}: peak {:.1f} GFLOP/s\n", name, dtype, threads,
              ops::cpu_features().to_string(), peak * 1e-9);
   for (const ops::Case& each : ops::kCases)

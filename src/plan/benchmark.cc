@@ -14,6 +14,9 @@
 namespace martlet::plan {
 namespace {
 
+using ops::cpu::Arithmetic;
+using ops::cpu::kArithmeticCount;
+
 using Clock = std::chrono::steady_clock;
 
 // As generation reads prompts (infer/generate.cc).

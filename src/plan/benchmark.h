@@ -7,9 +7,11 @@
 
 #include "base/progress.h"
 #include "nn/roles.h"
-#include "plan/machine_limits.h"
+#include "ops/cpu/machine_limits.h"
 
 namespace martlet::plan {
+
+using ops::cpu::MachineLimits;
 
 struct BenchmarkRequest {
   std::vector<int64_t> prefill = {256};  ///< prompt lengths; none: empty

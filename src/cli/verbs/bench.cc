@@ -39,10 +39,11 @@ Json rows_to_json(std::span<const plan::BenchmarkRow> rows) {
   return json;
 }
 
-Json to_json(const plan::MachineLimits& limits) {
+Json to_json(const ops::cpu::MachineLimits& limits) {
   Json flops;
-  for (int i = 0; i < plan::kArithmeticCount; ++i)
-    flops.set(plan::name_of(static_cast<plan::Arithmetic>(i)), limits.operations[static_cast<size_t>(i)]);
+  for (int i = 0; i < ops::cpu::kArithmeticCount; ++i)
+    flops.set(ops::cpu::name_of(static_cast<ops::cpu::Arithmetic>(i)),
+              limits.operations[static_cast<size_t>(i)]);
   Json json;
   return json.set("bandwidth", limits.bandwidth).set("flops", std::move(flops));
 }
@@ -58,11 +59,11 @@ std::string bar(double share) {
   return text;
 }
 
-void print_table(const plan::MachineLimits& limits, const plan::Benchmark& benchmark) {
+void print_table(const ops::cpu::MachineLimits& limits, const plan::Benchmark& benchmark) {
   fmt::print("machine: reads {:.1f} GB/s", limits.bandwidth / 1e9);
-  for (int i = 0; i < plan::kArithmeticCount; ++i)
+  for (int i = 0; i < ops::cpu::kArithmeticCount; ++i)
     if (limits.operations[static_cast<size_t>(i)] > 0)
-      fmt::print(", {} {:.0f} GOP/s", plan::name_of(static_cast<plan::Arithmetic>(i)),
+      fmt::print(", {} {:.0f} GOP/s", ops::cpu::name_of(static_cast<ops::cpu::Arithmetic>(i)),
                  limits.operations[static_cast<size_t>(i)] / 1e9);
   fmt::print("\n");
   std::vector<std::vector<std::string>> rows{
@@ -101,7 +102,7 @@ int run_bench(std::span<const std::string> arguments) {
     fail(ErrorCode::kUsage, "bench needs at least one --depth and one --batch");
   const std::string path = flags.path();
   // Before the model is there, whose memory this would add to.
-  const plan::MachineLimits limits = plan::measure_limits();
+  const ops::cpu::MachineLimits limits = ops::cpu::measure_limits();
   const models::OpenModel model = models::open_model(path, flags.run_options());
   const auto progress = json ? nullptr : make_progress();
   const plan::Benchmark benchmark =

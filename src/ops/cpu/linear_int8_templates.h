@@ -169,8 +169,8 @@ struct SubScalesAndMinimaForm {
   }
 
   template <typename Codes, int kWidth>
-  [[gnu::always_inline]] static void chunk(const float* factors, int64_t, Cursor& at, Lanes (&totals)[kWidth],
-                                           Ahead ahead) {
+  [[gnu::always_inline]] static void chunk(const float* factors, int64_t, Cursor& at,
+                                           Lanes (&totals)[kWidth]) {
     for (int64_t half = 0; half < 2; ++half) {
       Lanes scaled[kWidth];
       unrolled<4>([&](auto block) {
@@ -213,8 +213,8 @@ struct SubScalesForm {
   }
 
   template <typename Codes, int kWidth>
-  [[gnu::always_inline]] static void chunk(const float* factors, int64_t, Cursor& at, Lanes (&totals)[kWidth],
-                                           Ahead ahead) {
+  [[gnu::always_inline]] static void chunk(const float* factors, int64_t, Cursor& at,
+                                           Lanes (&totals)[kWidth]) {
     for (int64_t half = 0; half < 2; ++half) {
       Lanes scaled[kWidth];
       unrolled<4>([&](auto block) {

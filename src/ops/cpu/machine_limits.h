@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace martlet::plan {
+namespace martlet::ops::cpu {
 
 /// What products are computed in.
 enum class Arithmetic : uint8_t { kF32, kBF16, kInt8 };
@@ -31,4 +31,4 @@ struct MachineLimits {
 /// All of them: about a second, and 256 MiB of memory for that time.
 MachineLimits measure_limits();
 
-}  // namespace martlet::plan
+}  // namespace martlet::ops::cpu

@@ -1,4 +1,4 @@
-#include "plan/machine_limits.h"
+#include "ops/cpu/machine_limits.h"
 
 #include <algorithm>
 #include <chrono>
@@ -11,7 +11,7 @@
 #include "tensor/allocator.h"
 #include "tensor/tensor.h"
 
-namespace martlet::plan {
+namespace martlet::ops::cpu {
 namespace {
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -100,7 +100,7 @@ struct Loop {
 };
 
 Loop loop_of(Arithmetic arithmetic) {
-  const ops::CpuFeatures& features = ops::cpu_features();
+  const CpuFeatures& features = cpu_features();
   switch (arithmetic) {
     case Arithmetic::kF32:
       if (features.avx512) return {multiply_add_512, 16};
@@ -123,7 +123,7 @@ __attribute__((target("avx2"))) float read_all_256(const float* from, int64_t co
 }
 
 float read_all(const float* from, int64_t count) {
-  if (ops::cpu_features().avx2) return read_all_256(from, count);
+  if (cpu_features().avx2) return read_all_256(from, count);
   float most[16] = {};
   for (int64_t i = 0; i < count; i += 16)
     for (int k = 0; k < 16; ++k) most[k] = std::max(most[k], from[i + k]);
@@ -175,4 +175,4 @@ MachineLimits measure_limits() {
   return limits;
 }
 
-}  // namespace martlet::plan
+}  // namespace martlet::ops::cpu
