@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 #include "cli/store.h"
+#include "compress/int8_activations.h"
+#include "plan/catalogue.h"
 
 namespace martlet::cli {
 
@@ -19,7 +21,9 @@ void SpeculationFlags::apply(const infer::LanguageModel& model, infer::Generatio
     generation.drafter = [] { return std::make_unique<infer::NgramDrafter>(); };
     return;
   }
-  draft_model_ = infer::LanguageModel::load(resolve_model(speculate_));
+  models::OpenOptions options{plan::rewrites()};
+  options.rewrite_of_packed = compress::kInt8Activations.name;
+  draft_model_ = infer::LanguageModel::load(resolve_model(speculate_), options);
   const int64_t wanted = model.tree().shape().vocabulary_size;
   const int64_t got = draft_model_->tree().shape().vocabulary_size;
   if (wanted != got || !draft_model_->tree().shape().generates)

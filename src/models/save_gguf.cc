@@ -128,6 +128,8 @@ class GgufGathering {
     } else if (type.packed == nullptr) {
       const ops::Weight& weight = part.value.weight;
       storage = ops::cast(weight.is_packed() ? weight.unpack() : weight.dense(), type.dtype);
+    } else if (part.value.weight.is_interleaved()) {
+      bad_input("{} is laid out for running only; leave the rewrite int8_activations out", part.value.path);
     } else if (part.value.weight.is_packed() && &part.value.weight.format() == type.packed) {
       storage = part.value.weight.storage();
     } else {

@@ -2,7 +2,7 @@
 //
 // One row of activations: each thread reads a run of groups, which lie one after another in memory, front to
 // back. More rows: activations stand in tiles of a few; a slice of a group is expanded to bytes once, which
-// stay in the L1 cache, and multiplied by every tile of a block of them that stays in the L2 cache.
+// stay in the L1 cache, and multiplied by every tile of a block of them.
 
 #include "ops/cpu/linear_int8.h"
 
@@ -23,12 +23,13 @@ namespace {
 constexpr int64_t kLeastBytes = 32 << 10;
 // Activations that are worth a thread, in elements.
 constexpr int64_t kLeastElements = 32 << 10;
-// Half of an L2 cache of 1 MiB.
-constexpr int64_t kBlockBytes = 512 << 10;
-// Their sums of one group, 16 KiB, stay in a cache beside a slice.
+// Of activations that every group of weights goes through: what stays in a third-level cache beside others'.
+constexpr int64_t kBlockBytes = 2 << 20;
+// Their sums of a few groups, 16 KiB each, stay in the L2 cache.
 constexpr int64_t kMostBlockColumns = 256;
 // Chunks of a slice: its codes take 8 KiB of an L1 cache of 32 KiB.
 constexpr int64_t kSliceChunks = 2;
+constexpr int64_t kLineBytes = 64;
 // Groups that a thread takes at a time.
 constexpr int64_t kGroupsAtOnce = 4;
 
@@ -150,10 +151,23 @@ class Product {
       each_group(begin, end, [&](const Part& part, int64_t group) {
         alignas(64) float sums[kGroupRows];
         part.kernels.one_column(part.group(group), columns_, part.x.tile(0, 0), sums);
-        finish(part, group, 0, 1, sums);
+        finish(part, group, 1, 0, 1, sums);
       });
     });
   }
+
+  struct Scratch {
+    explicit Scratch(int64_t most_columns)
+        : memory(allocate(Device::kCpu, kSliceChunks * (kChunkCodes + kChunkFactors * 4) +
+                                            kGroupsAtOnce * most_columns * kGroupRows * 4)),
+          codes(memory.get()),
+          factors(reinterpret_cast<float*>(codes + kSliceChunks * kChunkCodes)),
+          sums(factors + kSliceChunks * kChunkFactors) {}
+    std::shared_ptr<std::byte> memory;
+    std::byte* codes;
+    float* factors;
+    float* sums;
+  };
 
   void run_many() const {
     const int64_t block = std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, columns_), kMostTileColumns,
@@ -166,39 +180,45 @@ class Product {
       const Scratch scratch(block + kMostTileColumns);
       for (int64_t job = next++; job < runs * blocks; job = next++) {
         const int64_t begin = job % runs * kGroupsAtOnce;
-        each_group(begin, std::min(groups_, begin + kGroupsAtOnce), [&](const Part& part, int64_t group) {
-          const int64_t tiles = part.x.tiles();
-          multiply_group(part, group, tiles * (job / runs) / blocks, tiles * (job / runs + 1) / blocks,
-                         scratch);
-        });
+        multiply_run(begin, std::min(groups_, begin + kGroupsAtOnce), job / runs, blocks, scratch);
       }
     });
   }
 
-  struct Scratch {
-    explicit Scratch(int64_t most_columns)
-        : memory(allocate(Device::kCpu,
-                          kSliceChunks * (kChunkCodes + kChunkFactors * 4) + most_columns * kGroupRows * 4)),
-          codes(memory.get()),
-          factors(reinterpret_cast<float*>(codes + kSliceChunks * kChunkCodes)),
-          sums(factors + kSliceChunks * kChunkFactors) {}
-    std::shared_ptr<std::byte> memory;
-    std::byte* codes;
-    float* factors;
-    float* sums;
-  };
+  /// Groups [begin, end) of all parts times one of `blocks` blocks of tiles. The sums of neighbouring groups
+  /// wait for each other, so that y is written in longer pieces.
+  void multiply_run(int64_t begin, int64_t end, int64_t block, int64_t blocks, const Scratch& scratch) const {
+    const Part* waiting = nullptr;
+    int64_t first = 0, count = 0, token = 0, tokens = 0;
+    const auto write = [&] {
+      if (waiting != nullptr) finish(*waiting, first, count, token, tokens, scratch.sums);
+      count = 0;
+    };
+    each_group(begin, end, [&](const Part& part, int64_t group) {
+      if (waiting != &part) write();
+      if (count == 0) first = group;
+      waiting = &part;
+      const int64_t tiles = part.x.tiles();
+      const int64_t from = tiles * block / blocks, to = tiles * (block + 1) / blocks;
+      token = part.x.first(from);
+      tokens = part.x.first(to) - token;
+      multiply_group(part, group, from, to, scratch, scratch.sums + count++ * tokens * kGroupRows);
+    });
+    write();
+  }
 
-  /// A group times tiles [begin, end).
-  void multiply_group(const Part& part, int64_t group, int64_t begin, int64_t end,
-                      const Scratch& scratch) const {
+  /// sums [rows of the tiles][16] = a group times tiles [begin, end).
+  void multiply_group(const Part& part, int64_t group, int64_t begin, int64_t end, const Scratch& scratch,
+                      float* sums) const {
     const Activations& x = part.x;
     const int64_t row = x.first(begin), rows = x.first(end) - row;
-    std::memset(scratch.sums, 0, static_cast<size_t>(rows * kGroupRows * 4));
+    std::memset(sums, 0, static_cast<size_t>(rows * kGroupRows * 4));
     const std::byte* chunk = part.group(group);
     const InterleavedFormat& format = *part.kernels.format;
     const int64_t all = columns_ / kCodesBlock;
     for (int64_t block = 0; block < all; block += kSliceChunks * kChunkBlocks) {
       const int64_t blocks = std::min(kSliceChunks * kChunkBlocks, all - block);
+      const std::byte* slice = chunk;
       for (int64_t done = 0; done < blocks; done += kChunkBlocks) {
         const int64_t now = std::min(kChunkBlocks, blocks - done);
         const int64_t at = done / kChunkBlocks;
@@ -206,27 +226,36 @@ class Product {
                             scratch.factors + at * kChunkFactors);
         chunk += format.chunk_bytes(now);
       }
+      // The next slice, which follows this one in memory, is called for while the tiles are computed.
+      const int64_t lines = divided_up(divided_up(chunk - slice, kLineBytes), end - begin);
       for (int64_t tile = begin; tile < end; ++tile) {
+        for (int64_t line = 0; line < lines; ++line)
+          __builtin_prefetch(chunk + ((tile - begin) * lines + line) * kLineBytes);
         const ActivationTile columns = x.tile(tile, block);
         part.kernels.tile[columns.width - 1]({scratch.codes, scratch.factors, blocks}, columns,
-                                             scratch.sums + (x.first(tile) - row) * kGroupRows);
+                                             sums + (x.first(tile) - row) * kGroupRows);
       }
     }
-    finish(part, group, row, rows, scratch.sums);
   }
 
-  /// Sums [tokens][16] of a group to rows [token, ...) of y, the bias added.
-  static void finish(const Part& part, int64_t group, int64_t token, int64_t tokens, const float* sums) {
-    const int64_t row = group * kGroupRows;
-    const int64_t count = std::min(kGroupRows, part.rows() - row);
-    float* y = part.product.y + token * part.rows() + row;
-    for (int64_t i = 0; i < tokens; ++i, y += part.rows(), sums += kGroupRows)
-      if (part.product.bias == nullptr && count == kGroupRows)
-        std::memcpy(y, sums, kGroupRows * sizeof(float));  // of a size the compiler knows
-      else if (part.product.bias == nullptr)
-        std::copy_n(sums, count, y);
-      else
-        for (int64_t j = 0; j < count; ++j) y[j] = sums[j] + part.product.bias[row + j];
+  /// Sums [groups][tokens][16] of `groups` neighbouring groups to rows [token, ...) of y, the bias added.
+  static void finish(const Part& part, int64_t group, int64_t groups, int64_t token, int64_t tokens,
+                     const float* sums) {
+    const int64_t rows = part.rows();
+    const float* bias = part.product.bias;
+    for (int64_t i = 0; i < tokens; ++i)
+      for (int64_t g = 0; g < groups; ++g) {
+        const int64_t row = (group + g) * kGroupRows;
+        const int64_t count = std::min(kGroupRows, rows - row);
+        const float* from = sums + (g * tokens + i) * kGroupRows;
+        float* y = part.product.y + (token + i) * rows + row;
+        if (bias == nullptr && count == kGroupRows)
+          std::memcpy(y, from, kGroupRows * sizeof(float));  // of a size the compiler knows
+        else if (bias == nullptr)
+          std::copy_n(from, count, y);
+        else
+          for (int64_t j = 0; j < count; ++j) y[j] = from[j] + bias[row + j];
+      }
   }
 
   int64_t tokens_, columns_;

@@ -7,8 +7,9 @@
 // the instruction set, so that all kernels give the same bits. Sums of codes times activations are exact
 // integers. A block of 32 columns (kScales, kScalesAndMinima) then adds, with one fused multiply-add each,
 //   integer sum * (weight scale * activation scale), and minimum * sum of the activations.
-// Formats with sub-scales add up integer sum * sub-scale over 128 columns first, a chain of its own, then
-//   that * (d * activation scale), and integer sum of the minima * (-dmin * activation scale).
+// Formats with sub-scales add up integer sum * sub-scale over 128 columns first, a chain of its own; with
+//   minima, that * d + (integer sum of the minima * -dmin), times the activation scale, is added; without,
+//   that * (d * activation scale).
 
 #include <cstddef>
 #include <cstdint>

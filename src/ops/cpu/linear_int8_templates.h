@@ -192,9 +192,8 @@ struct SubScalesAndMinimaForm {
       unrolled<kWidth>([&](auto c) {
         const Ints minima =
             dot_pairs(dot_pairs(no_ints(), first, at.side[c.value]), second, at.side[kWidth + c.value]);
-        const Lanes scale = all(at.scales[c.value]);
-        totals[c.value] = multiply_add(scaled[c.value], multiply(d, scale), totals[c.value]);
-        totals[c.value] = multiply_add(to_lanes(minima), multiply(minus_dmin, scale), totals[c.value]);
+        const Lanes both = multiply_add(scaled[c.value], d, multiply(to_lanes(minima), minus_dmin));
+        totals[c.value] = multiply_add(both, all(at.scales[c.value]), totals[c.value]);
       });
       at.scales += kWidth;
       at.side += 2 * kWidth;
