@@ -12,16 +12,14 @@
 
 #include <algorithm>
 
-#include "ops/packed/interleaved.h"
+#include "ops/cpu/linear_int8.h"
 
 namespace martlet::compress {
 namespace {
 
 bool can_interleave(const nn::Parameter& parameter) {
-  if (parameter.shape().rank() != 2 || !parameter.defined() || parameter.requires_gradient()) return false;
-  const ops::Weight& weight = parameter.weight();
-  return weight.is_packed() && !weight.is_interleaved() && weight.device() == Device::kCpu &&
-         ops::interleaved_format(weight.format()) != nullptr;
+  return parameter.shape().rank() == 2 && parameter.defined() && !parameter.requires_gradient() &&
+         ops::cpu::interleaved_bytes(parameter.weight()) > 0;
 }
 
 /// Calls `visit` for every weight that can be interleaved, directly in a Linear that matches; tied ones once.
@@ -43,19 +41,27 @@ void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::Rewri
   const std::string& pattern = arguments.text("pattern");
   tree.find(pattern, nn::Linear::kRole);  // refuses a pattern that matches nothing
   const OwnerScope owner(Owner::kWeights);
+  // All in one block of memory: a matrix of its own has few whole large pages, and processors read on ahead
+  // within a page only.
+  int64_t total = 0;
+  each_weight(tree.root(), pattern, [&](const std::string&, const nn::Parameter& parameter) {
+    total += ops::cpu::interleaved_bytes(parameter.weight());
+  });
+  const Tensor all = Tensor::empty({total}, DType::kU8);
+  int64_t at = 0;
   each_weight(tree.root(), pattern, [&](const std::string& path, nn::Parameter& parameter) {
-    const Tensor before = parameter.weight().storage();
-    tree.set(path, parameter, parameter.weight().interleaved());
-    if (context.forget) context.forget(before);
+    const ops::Weight before = parameter.weight();
+    const int64_t end = at + ops::cpu::interleaved_bytes(before);
+    tree.set(path, parameter, ops::cpu::interleaved_into(before, all.slice(0, at, end)));
+    at = end;
+    if (context.forget) context.forget(before.storage());
   });
 }
 
 std::optional<nn::Effect> effect(const nn::ModulePtr& root, const nn::Arguments& arguments) {
   nn::Effect effect;
   each_weight(root, arguments.text("pattern"), [&](const std::string&, const nn::Parameter& parameter) {
-    const ops::InterleavedFormat& format = *ops::interleaved_format(parameter.weight().format());
-    const int64_t groups = (parameter.shape()[0] + ops::kGroupRows - 1) / ops::kGroupRows;
-    effect.weight_bytes += groups * format.group_bytes(parameter.shape()[1]) - parameter.byte_count();
+    effect.weight_bytes += ops::cpu::interleaved_bytes(parameter.weight()) - parameter.byte_count();
   });
   return effect;
 }

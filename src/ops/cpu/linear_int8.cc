@@ -30,6 +30,8 @@ constexpr int64_t kMostBlockColumns = 256;
 // Chunks of a slice: its codes take 8 KiB of an L1 cache of 32 KiB.
 constexpr int64_t kSliceChunks = 2;
 constexpr int64_t kLineBytes = 64;
+// Blocks of the longer runs of columns that share a scale of activations.
+constexpr int64_t kScaleBlocks = 4;
 // Groups that a thread takes at a time.
 constexpr int64_t kGroupsAtOnce = 4;
 
@@ -49,11 +51,15 @@ class Activations {
         scales_each_(columns_ / form.scale_columns()),
         codes_(Tensor::empty({tokens_ * columns_}, DType::kI8)),
         scales_(Tensor::empty({tokens_ * scales_each_}, DType::kF32)),
-        side_(Tensor::empty({tokens_ * words_}, DType::kI32)) {
+        side_(Tensor::empty({tokens_ * words_}, DType::kI32)),
+        blocks_each_scale_(form.scale_columns() / kCodesBlock) {
+    // A division for each tile and slice would cost a twentieth of the product.
+    for (int64_t tile = 0; tile <= tiles_; ++tile) firsts_.push_back(tokens_ * tile / tiles_);
     const float* from = x.data<float>();
     int8_t* codes = codes_.mutable_data<int8_t>();
     float* scales = scales_.mutable_data<float>();
     int32_t* side = side_.mutable_data<int32_t>();
+    all_ = {codes, scales, side, 0};
     const int64_t grain = std::max<int64_t>(1, kLeastElements / std::max<int64_t>(1, columns_));
     parallel_for(tokens_, grain, [&](int64_t begin, int64_t end) {
       for (int64_t token = begin, tile = tile_of(begin); token < end; ++token) {
@@ -69,15 +75,15 @@ class Activations {
   const ActivationForm& form() const { return form_; }
   int64_t tiles() const { return tiles_; }
   /// The first row of a tile.
-  int64_t first(int64_t tile) const { return tokens_ * tile / tiles_; }
+  int64_t first(int64_t tile) const { return firsts_[static_cast<size_t>(tile)]; }
 
   /// From `block` (of 32 columns, the first of a chunk) on.
   ActivationTile tile(int64_t index, int64_t block) const {
     const int64_t at = first(index), width = first(index + 1) - at;
-    const auto scale = block * kCodesBlock / form_.scale_columns();
-    return {codes_.data<int8_t>() + at * columns_ + block * kCodesBlock * width,
-            scales_.data<float>() + at * scales_each_ + scale * width,
-            side_.data<int32_t>() + at * words_ + side_words(form_, block * kCodesBlock) * width, width};
+    const int64_t scale = blocks_each_scale_ == 1 ? block : block / kScaleBlocks;
+    return {all_.codes + at * columns_ + block * kCodesBlock * width,
+            all_.scales + at * scales_each_ + scale * width,
+            all_.side + at * words_ + side_words(form_, block * kCodesBlock) * width, width};
   }
 
  private:
@@ -86,6 +92,9 @@ class Activations {
   ActivationForm form_;
   int64_t tokens_, columns_, tiles_, words_, scales_each_;
   Tensor codes_, scales_, side_;
+  ActivationTile all_ = {};    // where they begin
+  int64_t blocks_each_scale_;  // 1 or kScaleBlocks
+  std::vector<int64_t> firsts_;
 };
 
 /// One product with its kernels and its x.
@@ -287,6 +296,22 @@ const Int8KernelSet& int8_kernels() {
 void multiply_int8(const Tensor& x, std::span<const Int8Product> products) {
   if (x.dim(0) == 0 || products.empty()) return;
   Product(x, products).run();
+}
+
+int64_t interleaved_bytes(const Weight& weight) {
+  if (!weight.is_packed() || weight.is_interleaved() || weight.device() != Device::kCpu) return 0;
+  const InterleavedFormat* format = interleaved_format(weight.format());
+  if (format == nullptr) return 0;
+  return divided_up(weight.rows(), kGroupRows) * format->group_bytes(weight.columns());
+}
+
+Weight interleaved_into(const Weight& weight, const Tensor& bytes) {
+  const InterleavedFormat& format = *interleaved_format(weight.format());
+  const Tensor groups =
+      bytes.reshape({divided_up(weight.rows(), kGroupRows), format.group_bytes(weight.columns())});
+  interleave(format, weight.storage().host_bytes(), weight.rows(), weight.columns(),
+             groups.mutable_host_bytes());
+  return Weight(format, groups, weight.rows(), weight.columns());
 }
 
 void unpack_interleaved_rows(const Weight& weight, int64_t begin, int64_t end, float* out) {

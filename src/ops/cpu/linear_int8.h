@@ -18,6 +18,11 @@ struct Int8Product {
 /// once for all that want it in the same form, and the threads are called once for all together.
 void multiply_int8(const Tensor& x, std::span<const Int8Product> products);
 
+/// Bytes of a packed weight when it is interleaved; 0 where `Weight::interleaved` would leave it as it is.
+int64_t interleaved_bytes(const Weight& weight);
+/// As `Weight::interleaved`, into `bytes`: u8 [interleaved_bytes(weight)], which the result shares.
+Weight interleaved_into(const Weight& weight, const Tensor& bytes);
+
 /// Rows of an interleaved weight as f32: row begin + i to out + i * columns.
 void unpack_interleaved_rows(const Weight& weight, int64_t begin, int64_t end, float* out);
 
