@@ -7,6 +7,7 @@
 #include "base/thread_pool.h"
 #include "infer/generate.h"
 #include "models/open.h"
+#include "plan/catalogue.h"
 #include "support/random_model.h"
 
 namespace martlet::infer {
@@ -110,8 +111,9 @@ class Knowing final : public Drafter {
 
 class Speculation : public ::testing::Test {
  protected:
-  explicit Speculation(const Json& config = testing::small_llama_config())
-      : directory_(config, 11), model_(models::open_model(directory_.path())) {}
+  explicit Speculation(const Json& config = testing::small_llama_config(),
+                       const models::OpenOptions& options = {})
+      : directory_(config, 11), model_(models::open_model(directory_.path(), options)) {}
   ~Speculation() override { set_thread_count(0); }
 
   nn::Model& tree() const { return *model_.tree; }
@@ -126,6 +128,9 @@ class Speculation : public ::testing::Test {
     return result;
   }
 
+  /// Prompts, batches, threads, chance, stops and guesses as drawn; replies as with none of them.
+  void expect_same_in_every_schedule(uint64_t schedules);
+
   static void expect_same(const std::vector<Generated>& got, const std::vector<Generated>& wanted) {
     ASSERT_EQ(got.size(), wanted.size());
     for (size_t i = 0; i < got.size(); ++i) {
@@ -138,10 +143,10 @@ class Speculation : public ::testing::Test {
   models::OpenModel model_;
 };
 
-TEST_F(Speculation, RepliesAreTheSameInEverySchedule) {
+void Speculation::expect_same_in_every_schedule(uint64_t schedules) {
   int64_t accepted = 0;
   int64_t refuted = 0;
-  for (uint64_t schedule = 0; schedule < 1000; ++schedule) {
+  for (uint64_t schedule = 0; schedule < schedules; ++schedule) {
     SCOPED_TRACE(schedule);
     const Philox random(schedule);
     uint64_t draw = 1000;
@@ -180,6 +185,27 @@ TEST_F(Speculation, RepliesAreTheSameInEverySchedule) {
   }
   EXPECT_GT(accepted, 100) << "guesses that held were among them";
   EXPECT_GT(refuted, 100) << "and such that did not";
+}
+
+TEST_F(Speculation, RepliesAreTheSameInAThousandSchedules) {
+  expect_same_in_every_schedule(1000);
+}
+
+class SpeculationOfPacked : public Speculation {
+ protected:
+  SpeculationOfPacked() : Speculation(config(), options()) {}
+  static Json config() {
+    Json config = testing::small_llama_config();
+    return config.set("intermediate_size", 64);
+  }
+  static models::OpenOptions options() {
+    return {.catalogue = plan::rewrites(),
+            .rewrites = {{"quantize", Json(Json::Object{}).set("to", "q8_0")}, {"int8_activations"}}};
+  }
+};
+
+TEST_F(SpeculationOfPacked, RepliesAreTheSameInEverySchedule) {
+  expect_same_in_every_schedule(300);
 }
 
 TEST_F(Speculation, AConversationIsTheSameAfterGuesses) {
