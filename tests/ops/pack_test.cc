@@ -163,7 +163,7 @@ TEST(Pack, WhatWasUnpackedComesBack) {
     if (format->name == "q4_0" || format->name == "q5_0" || format->name == "iq4_nl")
       EXPECT_EQ(once, twice) << format->name;
     else
-      EXPECT_LT(error_of(once, twice, nullptr), 0.04 * error_of(x, once, nullptr)) << format->name;
+      EXPECT_LT(error_of(once, twice, nullptr), 0.01 * error_of(x, once, nullptr)) << format->name;
   }
 }
 

@@ -280,9 +280,15 @@ Line best_line(const Block<N>& block, float top, bool at_most_zero) {
   const float origin = at_most_zero ? smaller(0.0f, block.least) : block.least;
   const float range = block.most - origin;
   if (!(range > 0) || !std::isfinite(range)) return best;
+  // The fit's own error is a difference of large sums. What is within its rounding of the best is measured
+  // directly, so that values on a grid find that grid, and of several grids the coarsest, which comes first.
+  const float noise = 1e-6f * block.sum_wxx;
+  const float nothing = 1e-11f * block.sum_wxx;  // what rounding leaves of an error of zero
   const auto attempt = [&](float scale, float minimum) {
-    const Line line = fitted_line(block, scale, minimum, top, at_most_zero);
-    if (line.error < best.error) best = line;
+    Line line = fitted_line(block, scale, minimum, top, at_most_zero);
+    if (!(line.error < best.error + noise)) return;
+    line.error = line_error(block, line.scale, line.minimum, top);
+    if (line.error + nothing < best.error) best = line;
   };
   for (float steps = 1; steps < top; steps += 1.0f) attempt(range / steps, origin);
   // Steps finer than the range needs clip its ends: the upper one, both, the lower one.
@@ -293,8 +299,9 @@ Line best_line(const Block<N>& block, float top, bool at_most_zero) {
   }
   constexpr int kMostRounds = 8;
   for (int round = 0; round < kMostRounds; ++round) {
-    const Line line = fitted_line(block, best.scale, best.minimum, top, at_most_zero);
-    if (!(line.error < best.error)) break;
+    Line line = fitted_line(block, best.scale, best.minimum, top, at_most_zero);
+    line.error = line_error(block, line.scale, line.minimum, top);
+    if (!(line.error + nothing < best.error)) break;
     best = line;
   }
   return best;

@@ -70,21 +70,29 @@ int step_of(float value, float unit) {
   return unit > 0 ? static_cast<int>(level_of(value / unit, 0.0f, kTopStep)) : 0;
 }
 
-/// (1): the best steps of every sub-block for these units; `around` says where to look.
+/// (1): the best steps of every sub-block for these units; `around` says where to look. Levels that leave the
+/// upper end free may as well lie higher, over a lower minimum: there too.
 LineGrid best_steps(const LineParts* parts, float top, float d, float dmin, const Line* around) {
+  constexpr int kMostShifts = 2;
   LineGrid grid{.d = d, .dmin = dmin};
   for (int j = 0; j < kSubBlocks; ++j) {
-    const int scale = step_of(around[j].scale, d);
-    const int minimum = step_of(-around[j].minimum, dmin);
+    const Line& line = around[j];
+    const int scale = step_of(line.scale, d);
+    const int minimum = step_of(-line.minimum, dmin);
     float least = INFINITY;
-    for (int s = std::max(0, scale - 1); s <= std::min(kTopStep, scale + 1); ++s)
-      for (int m = std::max(0, minimum - 1); m <= std::min(kTopStep, minimum + 1); ++m) {
-        const float error =
-            line_error(parts[j].block, d * static_cast<float>(s), -(dmin * static_cast<float>(m)), top);
-        if (!(error < least)) continue;
-        least = error;
-        grid.sub[j] = {s, m};
-      }
+    const auto attempt = [&](int s, int m) {
+      if (s < 0 || s > kTopStep || m < 0 || m > kTopStep) return;
+      const float error =
+          line_error(parts[j].block, d * static_cast<float>(s), -(dmin * static_cast<float>(m)), top);
+      if (!(error < least)) return;
+      least = error;
+      grid.sub[j] = {s, m};
+    };
+    for (int s = scale - 1; s <= scale + 1; ++s)
+      for (int m = minimum - 1; m <= minimum + 1; ++m) attempt(s, m);
+    const float highest = line.scale > 0 ? nearest((parts[j].block.most - line.minimum) / line.scale) : top;
+    for (int shift = 1; shift <= kMostShifts && highest + static_cast<float>(shift) <= top; ++shift)
+      attempt(scale, step_of(static_cast<float>(shift) * line.scale - line.minimum, dmin));
     grid.error += least * parts[j].share;
   }
   return grid;
@@ -127,18 +135,48 @@ void fit_units(const LineParts* parts, float top, LineGrid& grid) {
   if (dmin >= 0) grid.dmin = rounded_to_half(static_cast<float>(dmin));
 }
 
+/// The unit, of those that put the greatest value on a whole step, of which all values come nearest to whole
+/// multiples: what a grid that the values lie on already is found by.
+float common_unit(const float* values, float greatest) {
+  constexpr int kFewestSteps = 24;
+  float best = 0;
+  float least = INFINITY;
+  for (int last = kTopStep; last >= kFewestSteps; --last) {
+    const float unit = greatest / static_cast<float>(last);
+    float error = 0;
+    for (int j = 0; j < kSubBlocks; ++j) {
+      const float steps = unit > 0 ? values[j] / unit : 0.0f;
+      const float rest = steps - nearest(steps);
+      error += rest * rest;
+    }
+    if (!(error < least)) continue;
+    least = error;
+    best = unit;
+  }
+  return best;
+}
+
 LineGrid best_line_grid(const LineParts* parts, float top) {
   Line lines[kSubBlocks];
+  float scales[kSubBlocks], minima[kSubBlocks];
   float scale = 0, minimum = 0;
   for (int j = 0; j < kSubBlocks; ++j) {
     lines[j] = best_line(parts[j].block, top, true);
-    scale = greater(scale, lines[j].scale);
-    minimum = greater(minimum, -lines[j].minimum);
+    scales[j] = lines[j].scale;
+    minima[j] = -lines[j].minimum;
+    scale = greater(scale, scales[j]);
+    minimum = greater(minimum, minima[j]);
   }
-  LineGrid best{.error = INFINITY};
   // A coarser or finer grid moves every sub-block's nearest step.
-  for (const float last : {63.0f, 61.0f, 58.0f}) {
-    LineGrid units{.d = rounded_to_half(scale / last), .dmin = rounded_to_half(minimum / last)};
+  const LineGrid starts[] = {
+      {.d = common_unit(scales, scale), .dmin = common_unit(minima, minimum)},
+      {.d = scale / 63, .dmin = minimum / 63},
+      {.d = scale / 61, .dmin = minimum / 61},
+  };
+  LineGrid best{.error = INFINITY};
+  for (LineGrid units : starts) {
+    units.d = rounded_to_half(units.d);
+    units.dmin = rounded_to_half(units.dmin);
     for (int round = 0; round < kRounds; ++round) {
       LineGrid grid = best_steps(parts, top, units.d, units.dmin, lines);
       if (grid.error < best.error) best = grid;
