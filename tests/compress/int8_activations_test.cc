@@ -39,6 +39,10 @@ std::vector<float> values_of(const Tensor& tensor) {
 
 constexpr const nn::Rewrite* kOnly[] = {&kInt8Activations};
 
+nn::RewriteRequest everywhere() {
+  return {"int8_activations", Json::parse(R"({"pattern": "**"})", "test")};
+}
+
 /// up_proj holds q4_0 and down_proj f32.
 std::shared_ptr<nn::PlainFeedForward> feed_forward(Draws& draws) {
   auto module = std::make_shared<nn::PlainFeedForward>(64, 96, ops::Unary::kRelu, false);
@@ -58,7 +62,7 @@ TEST(Int8Activations, RearrangesPackedWeightsAlone) {
   const auto module = feed_forward(draws);
   const Tensor before = up_weight(*module).unpack();
   nn::RewriteHistory history;
-  nn::apply_rewrite(module, {"int8_activations"}, kOnly, history);
+  nn::apply_rewrite(module, everywhere(), kOnly, history);
   EXPECT_EQ(history.back().changed, std::vector<std::string>{"up_proj"});
   EXPECT_EQ(history.back().to_string(), "int8_activations pattern=**: 1 module");
   EXPECT_TRUE(up_weight(*module).is_interleaved());
@@ -71,7 +75,7 @@ TEST(Int8Activations, ComputesWhatLinearSaysOfSuchAWeight) {
   const ops::Weight plain = up_weight(*module);
   const Tensor x = draws.normal({3, 64});
   nn::RewriteHistory history;
-  nn::apply_rewrite(module, {"int8_activations"}, kOnly, history);
+  nn::apply_rewrite(module, everywhere(), kOnly, history);
   EXPECT_EQ(values_of(module->up_proj->forward(x)), values_of(ops::linear(x, plain.interleaved())));
   EXPECT_NE(values_of(module->up_proj->forward(x)), values_of(ops::linear(x, plain)));
 }
@@ -96,7 +100,7 @@ TEST(Int8Activations, TellsOfTheBytesThatItReplaced) {
   const std::byte* held = up_weight(*module).storage().host_bytes();
   std::vector<const std::byte*> told;
   nn::RewriteHistory history;
-  nn::apply_rewrite(module, {"int8_activations"}, kOnly, history,
+  nn::apply_rewrite(module, everywhere(), kOnly, history,
                     {nullptr, {}, [&](const Tensor& replaced) { told.push_back(replaced.host_bytes()); }});
   EXPECT_EQ(told, std::vector<const std::byte*>{held});
 }
