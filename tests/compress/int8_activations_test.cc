@@ -6,7 +6,9 @@
 #include "base/random.h"
 #include "nn/apply_rewrite.h"
 #include "nn/layers.h"
+#include "nn/tree.h"
 #include "ops/linear.h"
+#include "support/random_model.h"
 
 namespace martlet::compress {
 namespace {
@@ -92,6 +94,24 @@ TEST(Int8Activations, LeavesOutWhatThePatternDoes) {
       nn::apply_rewrite(module, {"int8_activations", Json::parse(R"({"pattern": "no.such"})", "test")}, kOnly,
                         history),
       Error);
+}
+
+TEST(Int8Activations, LeavesTheHeadOutUnlessAsked) {
+  Draws draws(5);
+  const auto model = martlet::testing::random_llama(2);
+  const auto linear_at = [&](const char* path) {
+    return std::dynamic_pointer_cast<nn::AffineLinear>(nn::module_at(*model, path));
+  };
+  const auto head = linear_at("lm_head");
+  const auto inner = linear_at("layers.0.feed_forward.up_proj");
+  for (const auto& linear : {head, inner})
+    linear->weight.set(draws.q4_0(linear->out_features(), linear->in_features()));
+  nn::RewriteHistory history;
+  nn::apply_rewrite(model, {"int8_activations"}, kOnly, history);
+  EXPECT_TRUE(inner->weight.weight().is_interleaved());
+  EXPECT_FALSE(head->weight.weight().is_interleaved());
+  nn::apply_rewrite(model, everywhere(), kOnly, history);
+  EXPECT_TRUE(head->weight.weight().is_interleaved());
 }
 
 TEST(Int8Activations, TellsOfTheBytesThatItReplaced) {
