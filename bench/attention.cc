@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "ops/cpu/machine_limits.h"
 #include "ops/cpu_features.h"
+#include "ops/machine_limits.h"
 
 namespace martlet::ops {
 namespace {

@@ -18,9 +18,9 @@
 #include "base/random.h"
 #include "base/thread_pool.h"
 #include "ops/cast.h"
-#include "ops/cpu/machine_limits.h"
 #include "ops/cpu_features.h"
 #include "ops/linear_gradient.h"
+#include "ops/machine_limits.h"
 
 namespace martlet::ops {
 namespace {

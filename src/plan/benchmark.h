@@ -7,7 +7,7 @@
 
 #include "base/progress.h"
 #include "nn/roles.h"
-#include "ops/cpu/machine_limits.h"
+#include "ops/machine_limits.h"
 
 namespace martlet::plan {
 

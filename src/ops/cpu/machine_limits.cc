@@ -1,4 +1,4 @@
-#include "ops/cpu/machine_limits.h"
+#include "ops/machine_limits.h"
 
 #include <algorithm>
 #include <chrono>
