@@ -1,11 +1,11 @@
 #include "models/loader.h"
 
 #include <algorithm>
-#include <cstring>
 #include <set>
 
 #include "base/error.h"
 #include "models/findings.h"
+#include "models/gguf_layout.h"
 #include "models/weight_names.h"
 #include "nn/layers.h"
 #include "nn/tree.h"
@@ -17,27 +17,6 @@ namespace {
 Tensor third(const Tensor& tensor, int index) {
   const int64_t rows = tensor.dim(0) / 3;
   return tensor.slice(0, index * rows, (index + 1) * rows);
-}
-
-/// Rows of each head from pairs of neighbours to halves. `storage`: [rows, ...].
-Tensor heads_in_halves(const Tensor& storage, int64_t head_dim) {
-  Tensor result = Tensor::empty(storage.shape(), storage.dtype());
-  const int64_t row_bytes = storage.byte_count() / std::max<int64_t>(storage.dim(0), 1);
-  const std::byte* from = storage.host_bytes();
-  std::byte* to = result.mutable_host_bytes();
-  const int64_t half = head_dim / 2;
-  for (int64_t row = 0; row < storage.dim(0); ++row) {
-    const int64_t within = row % head_dim;
-    const int64_t source = row - within + (within < half ? 2 * within : 2 * (within - half) + 1);
-    std::memcpy(to + row * row_bytes, from + source * row_bytes, static_cast<size_t>(row_bytes));
-  }
-  return result;
-}
-
-Tensor minus_one(const Tensor& weight) {
-  std::vector<float> values = ops::cast(weight, DType::kF32).to_vector<float>();
-  for (float& value : values) value -= 1.0f;
-  return Tensor::from(values, weight.shape());
 }
 
 class Loading {
@@ -98,7 +77,7 @@ class Loading {
     if (parameter.shape().rank() != 2) {
       Tensor tensor = source_.tensor(name);
       if (third_of(form) >= 0) tensor = third(tensor, third_of(form)).contiguous();
-      if (form == Stored::kPlusOne) tensor = minus_one(tensor);
+      if (form == Stored::kPlusOne) tensor = plus(tensor, -1);
       if (form == Stored::kInterleavedHeads) tensor = heads_in_halves(tensor, head_dim(model, path));
       // Vectors are small and kernels take them as f32.
       parameter.set(ops::cast(tensor, DType::kF32));

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "models/gguf_layout.h"
 #include "models/gguf_vocabulary.h"
 #include "models/tree_values.h"
 #include "models/weight_names.h"
@@ -45,28 +46,6 @@ const Family& written_family(const OpenModel& model) {
     if (other->config_to_gguf != nullptr)
       known += fmt::format("{}{}", known.empty() ? "" : ", ", other->name);
   bad_input("models of the family {} cannot be written as GGUF; those that can are {}", family.name, known);
-}
-
-/// Rows of each head from halves to pairs of neighbours, as a rotation of pairs wants them; `storage`:
-/// [rows, ...].
-Tensor heads_in_pairs(const Tensor& storage, int64_t head_dim) {
-  Tensor result = Tensor::empty(storage.shape(), storage.dtype());
-  const int64_t row_bytes = storage.byte_count() / std::max<int64_t>(storage.dim(0), 1);
-  const std::byte* from = storage.host_bytes();
-  std::byte* to = result.mutable_host_bytes();
-  const int64_t half = head_dim / 2;
-  for (int64_t row = 0; row < storage.dim(0); ++row) {
-    const int64_t within = row % head_dim;
-    const int64_t target = row - within + (within < half ? 2 * within : 2 * (within - half) + 1);
-    std::memcpy(to + target * row_bytes, from + row * row_bytes, static_cast<size_t>(row_bytes));
-  }
-  return result;
-}
-
-Tensor plus_one(const Tensor& weight) {
-  std::vector<float> values = ops::cast(weight, DType::kF32).to_vector<float>();
-  for (float& value : values) value += 1.0f;
-  return Tensor::from(values, weight.shape());
 }
 
 /// Tables that readers add to the embeddings, and want dense.
@@ -123,7 +102,7 @@ class GgufGathering {
                      const GgufSaveOptions& options) {
     Tensor storage;
     if (!part.value.weight.defined()) {
-      storage = ops::cast(part.form == Stored::kPlusOne ? plus_one(part.value.tensor) : part.value.tensor,
+      storage = ops::cast(part.form == Stored::kPlusOne ? plus(part.value.tensor, 1) : part.value.tensor,
                           type.dtype);
     } else if (type.packed == nullptr) {
       const ops::Weight& weight = part.value.weight;

@@ -107,11 +107,10 @@ TEST_F(AttentionGradient, OfManyTilesAgreesWithTheReference) {
     SCOPED_TRACE(&item - cases);
     expect_same_gradient(inputs_of(item, draws), operation_of(item), {2e-4, 5e-5});
   }
-  // A bf16 is off by 2^-9 at most, and by a third of 2^-8 on average over its range: once as a result, once
-  // as a weight or its gradient where pairs of bf16 are multiplied.
+  // In f32 few results round to a neighbour, 2^-8 away. Pairs of bf16 round weights and their gradients, too.
   for (const Case& item : cases) {
     SCOPED_TRACE(&item - cases);
-    expect_gradient_within(inputs_of(item, draws, DType::kBF16), operation_of(item), 4e-3);
+    expect_gradient_within(inputs_of(item, draws, DType::kBF16), operation_of(item), 5e-4, 4e-3);
   }
 }
 

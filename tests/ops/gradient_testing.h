@@ -31,8 +31,10 @@ void expect_gradient(const std::vector<Tensor>& inputs, const Operation& operati
 void expect_same_gradient(const std::vector<Tensor>& inputs, const Operation& operation,
                           const Tolerance& tolerance = {1e-5, 1e-5}, bool fused_agree = true);
 
-/// For rules that round on their way: at every instruction set each gradient as a whole differs from the
-/// reference device's by at most `relative` of its Euclidean norm; layouts and threads give the same bits.
-void expect_gradient_within(const std::vector<Tensor>& inputs, const Operation& operation, double relative);
+/// For rules that round to bf16 on their way where the processor multiplies it: each gradient as a whole
+/// differs from the reference device's by at most `relative` of its Euclidean norm, there
+/// `relative_of_pairs`; layouts and threads give the same bits.
+void expect_gradient_within(const std::vector<Tensor>& inputs, const Operation& operation, double relative,
+                            double relative_of_pairs);
 
 }  // namespace martlet::ops::testing
