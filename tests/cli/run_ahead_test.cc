@@ -1,0 +1,54 @@
+// `run --speculate` and `run --prompt-cache`: what saves time changes no reply.
+
+#include <gmock/gmock.h>
+
+#include "run_program.h"
+#include "support/chat_model.h"
+#include "support/random_model.h"
+
+namespace martlet::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+class RunAhead : public ::testing::Test {
+ protected:
+  Outcome reply(const std::string& words) {
+    return run(scratch_,
+               "run " + model_.path() + " -p 'one two one two one two' -n 24 --ignore-eos " + words);
+  }
+
+  Scratch scratch_;
+  testing::ChatModelDirectory model_{5, 64};
+};
+
+TEST_F(RunAhead, GuessesAndKeptPromptsChangeNoReply) {
+  const Outcome plain = reply("");
+  ASSERT_EQ(plain.code, 0) << plain.err;
+  const std::string folder = scratch_.path() + "/prompts";
+  for (const std::string& words :
+       {std::string("--speculate ngram"), "--speculate " + model_.path() + " --draft 4",
+        "--prompt-cache " + folder, "--prompt-cache " + folder + " --speculate ngram --batch 3"}) {
+    const Outcome outcome = reply(words);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(outcome.out, plain.out) << words;
+  }
+}
+
+TEST_F(RunAhead, ADraftModelOfAnotherVocabularyIsRefusedWithBothSizes) {
+  const testing::ModelDirectory other(testing::small_llama_config(), 3);
+  const Outcome outcome = reply("--speculate " + other.path());
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_THAT(outcome.err, HasSubstr("has 97"));
+  EXPECT_THAT(outcome.err, HasSubstr("predicts the same"));
+}
+
+TEST_F(RunAhead, APromptCacheThatIsNoFolderIsRefused) {
+  write_file(scratch_.path() + "/file", "no folder");
+  const Outcome outcome = reply("--prompt-cache " + scratch_.path() + "/file");
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("wants a folder"));
+}
+
+}  // namespace
+}  // namespace martlet::cli
