@@ -67,25 +67,37 @@ void prefill(const Shapes& shapes, int64_t tokens, bool causal, DType cache, dou
 }
 
 /// Enough caches that none is read from a cache memory twice in a row.
-void decode(const Shapes& shapes, int64_t depth, int64_t batch, DType cache, double bandwidth) {
+void decode(const Shapes& shapes, int64_t depth, int64_t batch, CacheFormat format, double bandwidth) {
   const Tensor q = numbers({batch, shapes.heads, shapes.head_dim}, DType::kF32);
-  const int64_t bytes = 2 * batch * depth * shapes.key_value_heads * shapes.head_dim * size_of(cache);
+  const Tensor rows = numbers({depth, shapes.key_value_heads, shapes.head_dim}, DType::kF32);
+  const int64_t bytes =
+      batch * depth * shapes.key_value_heads *
+      (key_tile_bytes(format, shapes.head_dim) + value_tile_bytes(format, shapes.head_dim)) /
+      KeyValueTiles::kPositions;
   const int64_t layers = std::max<int64_t>(1, (int64_t{256} << 20) / bytes);
   std::vector<std::vector<AttentionSequence>> caches;
   for (int64_t layer = 0; layer < layers; ++layer) {
     caches.emplace_back();
-    for (int64_t i = 0; i < batch; ++i)
-      caches.back().push_back({i, 1, numbers({depth, shapes.key_value_heads, shapes.head_dim}, cache),
-                               numbers({depth, shapes.key_value_heads, shapes.head_dim}, cache)});
+    for (int64_t i = 0; i < batch; ++i) {
+      const int64_t tiles = (depth + KeyValueTiles::kPositions - 1) / KeyValueTiles::kPositions;
+      KeyValueTiles held =
+          make_key_value_tiles(format, tiles, shapes.key_value_heads, shapes.head_dim, shapes.head_dim);
+      write_key_values(held, 0, rows, rows);
+      caches.back().push_back({i, 1, {}, {}, held});
+    }
   }
   const double seconds = best_seconds([&] {
     for (const std::vector<AttentionSequence>& sequences : caches) attention(q, sequences, {});
   });
-  const double rate = static_cast<double>(layers * bytes) / seconds;
+  const double calls = static_cast<double>(layers);
+  const double rate = calls * static_cast<double>(bytes) / seconds;
+  const double work = calls * attention_cost(q.shape(), caches.front(), {}).operations / seconds;
   fmt::print(
-      "decode depth {:5}, batch {:2}, heads {:2}/{} of {:3}, {:4}: {:8.1f} us, {:5.1f} GB/s, {:5.1f} %\n",
-      depth, batch, shapes.heads, shapes.key_value_heads, shapes.head_dim, name_of(cache),
-      seconds / static_cast<double>(layers) * 1e6, rate * 1e-9, rate / bandwidth * 100);
+      "decode depth {:5}, batch {:2}, heads {:2}/{} of {:3}, {:3}: {:8.1f} us, {:5.1f} GB/s, {:5.1f} %, "
+      "{:6.1f} "
+      "GFLOP/s\n",
+      depth, batch, shapes.heads, shapes.key_value_heads, shapes.head_dim, name_of(format),
+      seconds / calls * 1e6, rate * 1e-9, rate / bandwidth * 100, work * 1e-9);
 }
 
 void measure(int threads) {
@@ -99,11 +111,10 @@ void measure(int threads) {
     for (const int64_t tokens : {128, 512, 2048}) prefill(shapes, tokens, true, DType::kF32, peak);
   prefill({12, 12, 64}, 512, false, DType::kF32, peak);
   prefill({9, 3, 64}, 512, true, DType::kBF16, peak);
-  for (const DType cache : {DType::kF32, DType::kBF16})
-    for (const Shapes& shapes : {Shapes{9, 3, 64}, {4, 1, 256}, {32, 8, 128}, {12, 12, 64}})
-      for (const int64_t depth : {256, 2048, 16384}) decode(shapes, depth, 1, cache, bandwidth);
-  decode({9, 3, 64}, 2048, 8, DType::kF32, bandwidth);
-  decode({9, 3, 64}, 2048, 8, DType::kBF16, bandwidth);
+  for (const CacheFormat format : kAllCacheFormats)
+    for (const Shapes& shapes : {Shapes{9, 3, 64}, {32, 4, 64}, {4, 1, 256}, {32, 8, 128}, {12, 12, 64}})
+      for (const int64_t depth : {256, 2048, 16384}) decode(shapes, depth, 1, format, bandwidth);
+  for (const CacheFormat format : kAllCacheFormats) decode({9, 3, 64}, 2048, 8, format, bandwidth);
 }
 
 }  // namespace

@@ -7,10 +7,13 @@
 #include "cli/store.h"
 #include "cli/table.h"
 #include "compress/int8_activations.h"
+#include "compress/kv_cache.h"
 #include "plan/catalogue.h"
 
 namespace martlet::cli {
 namespace {
+
+constexpr std::string_view kAutomatic = "auto";
 
 std::vector<std::string> words_of(const std::string& text) {
   std::vector<std::string> words;
@@ -59,7 +62,16 @@ void ModelFlags::declare(Options& options) {
              "rewrite the model in memory before (`martlet rewrites` lists them)")
       .texts(
           "--skip-rewrite", "NAME", skip,
-          "leave out a rewrite that the model was saved with, or that running it brings (int8_activations)");
+          "leave out a rewrite that the model was saved with, or that running it brings (int8_activations, "
+          "kv_cache)");
+}
+
+void ModelFlags::declare_for_generating(Options& options) {
+  declare(options);
+  std::vector<std::string> formats{std::string(kAutomatic)};
+  for (const ops::CacheFormat format : ops::kAllCacheFormats) formats.emplace_back(ops::name_of(format));
+  options.choice("--kv-cache", kv_cache, formats,
+                 "how keys and values of earlier tokens are kept; auto: f16 for packed weights, else f32");
 }
 
 std::string ModelFlags::path() const {
@@ -75,8 +87,14 @@ models::OpenOptions ModelFlags::open_options() const {
 
 models::OpenOptions ModelFlags::run_options() const {
   models::OpenOptions options = open_options();
-  options.rewrite_of_packed = compress::kInt8Activations.name;
+  options.rewrites_of_packed = rewrites_of_packed();
+  if (kv_cache != kAutomatic)
+    options.rewrites.push_back({std::string(compress::kKvCache.name), Json().set("format", kv_cache)});
   return options;
+}
+
+std::vector<std::string> rewrites_of_packed() {
+  return {std::string(compress::kInt8Activations.name), std::string(compress::kKvCache.name)};
 }
 
 std::string probe_table(const Json& rows) {

@@ -1,8 +1,8 @@
 #include "cli/speculation_flags.h"
 
 #include "base/error.h"
+#include "cli/model_flags.h"
 #include "cli/store.h"
-#include "compress/int8_activations.h"
 #include "plan/catalogue.h"
 
 namespace martlet::cli {
@@ -22,7 +22,7 @@ void SpeculationFlags::apply(const infer::LanguageModel& model, infer::Generatio
     return;
   }
   models::OpenOptions options{plan::rewrites()};
-  options.rewrite_of_packed = compress::kInt8Activations.name;
+  options.rewrites_of_packed = rewrites_of_packed();
   draft_model_ = infer::LanguageModel::load(resolve_model(speculate_), options);
   const int64_t wanted = model.tree().shape().vocabulary_size;
   const int64_t got = draft_model_->tree().shape().vocabulary_size;

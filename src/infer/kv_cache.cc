@@ -7,55 +7,71 @@
 namespace martlet::infer {
 namespace {
 
-constexpr int64_t kFirstCapacity = 64;  // positions
+constexpr int64_t kPositions = ops::KeyValueTiles::kPositions;
 
-/// `store` with room for `length` positions more than it holds, and `rows` written behind them.
-void append_rows(Tensor& store, int64_t held, const Tensor& rows) {
-  const int64_t needed = held + rows.dim(0);
-  if (!store.defined() || store.dim(0) < needed) {
-    const int64_t capacity = std::max({kFirstCapacity, needed, store.defined() ? 2 * store.dim(0) : 0});
-    const OwnerScope owner(Owner::kCache);
-    const Tensor larger = Tensor::empty({capacity, rows.dim(1), rows.dim(2)}, rows.dtype(), rows.device());
-    if (held > 0) larger.slice(0, 0, held).copy_elements(store.slice(0, 0, held));
-    store = larger;
-  }
-  store.slice(0, held, needed).copy_elements(rows);
+int64_t tiles_for(int64_t positions) {
+  return (positions + kPositions - 1) / kPositions;
+}
+
+/// `from`'s positions in tiles of their own, with room for `positions`.
+ops::KeyValueTiles copy_of(const ops::KeyValueTiles& from, int64_t positions) {
+  const OwnerScope owner(Owner::kCache);
+  ops::KeyValueTiles to = ops::make_key_value_tiles(from.format, tiles_for(positions), from.key_value_heads(),
+                                                    from.head_dim, from.value_dim);
+  to.count = from.count;
+  const int64_t used = tiles_for(from.count);
+  to.keys.slice(0, 0, used).copy_elements(from.keys.slice(0, 0, used));
+  to.values.slice(0, 0, used).copy_elements(from.values.slice(0, 0, used));
+  return to;
 }
 
 }  // namespace
 
-nn::KvCache::View GrowingKvCache::append(int64_t layer, const Tensor& keys, const Tensor& values) {
-  if (layer < 0 || layer >= static_cast<int64_t>(layers_.size()))
+ops::KeyValueTiles GrowingKvCache::append(int64_t layer, ops::CacheFormat format, const Tensor& keys,
+                                          const Tensor& values) {
+  if (layer < 0 || layer >= layer_count())
     failed("the cache has {} layers, and layer {} was asked for", layers_.size(), layer);
-  Layer& at = layers_[static_cast<size_t>(layer)];
-  append_rows(at.keys, at.length, keys);
-  append_rows(at.values, at.length, values);
-  at.length += keys.dim(0);
-  return {at.keys.slice(0, 0, at.length), at.values.slice(0, 0, at.length)};
+  ops::KeyValueTiles& at = layers_[static_cast<size_t>(layer)];
+  if (at.count == 0 && (!at.defined() || at.format != format)) {
+    const OwnerScope owner(Owner::kCache);
+    at = ops::make_key_value_tiles(format, std::max<int64_t>(1, tiles_for(keys.dim(0))), keys.dim(1),
+                                   keys.dim(2), values.dim(2));
+  }
+  if (at.format != format)
+    failed("layer {} of the cache holds {}, and {} was asked for", layer, name_of(at.format),
+           name_of(format));
+  const int64_t needed = at.count + keys.dim(0);
+  const int64_t room = at.keys.dim(0) * kPositions;
+  if (needed > room) at = copy_of(at, std::max(needed, 2 * room));
+  ops::write_key_values(at, at.count, keys, values);
+  return at.first(at.count);
 }
 
-nn::KvCache::View GrowingKvCache::view(int64_t layer) const {
-  const Layer& at = layers_.at(static_cast<size_t>(layer));
-  return {at.keys.slice(0, 0, at.length), at.values.slice(0, 0, at.length)};
+ops::KeyValueTiles GrowingKvCache::tiles(int64_t layer) const {
+  const ops::KeyValueTiles& at = layers_.at(static_cast<size_t>(layer));
+  return at.first(at.count);
+}
+
+void GrowingKvCache::put(int64_t layer, const ops::KeyValueTiles& tiles) {
+  layers_.at(static_cast<size_t>(layer)) = copy_of(tiles, tiles.count + 1);
 }
 
 void GrowingKvCache::copy_prefix(const GrowingKvCache& other, int64_t length) {
   if (length > other.length()) failed("a cache of {} positions has no prefix of {}", other.length(), length);
   truncate(0);
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    const Layer& from = other.layers_[i];
-    append(static_cast<int64_t>(i), from.keys.slice(0, 0, length), from.values.slice(0, 0, length));
-  }
+  if (length == 0) return;
+  for (int64_t layer = 0; layer < layer_count(); ++layer)
+    put(layer, other.layers_[static_cast<size_t>(layer)].first(length));
 }
 
 void GrowingKvCache::truncate(int64_t length) {
-  for (Layer& layer : layers_) layer.length = std::min(layer.length, length);
+  for (ops::KeyValueTiles& layer : layers_) layer.count = std::min(layer.count, length);
 }
 
 int64_t GrowingKvCache::byte_count() const {
   int64_t bytes = 0;
-  for (const Layer& layer : layers_)
-    if (layer.keys.defined()) bytes += layer.keys.byte_count() + layer.values.byte_count();
+  for (const ops::KeyValueTiles& layer : layers_)
+    if (layer.defined()) bytes += layer.keys.byte_count() + layer.values.byte_count();
   return bytes;
 }
 

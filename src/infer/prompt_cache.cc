@@ -25,13 +25,26 @@ std::string hash_of(std::span<const int32_t> ids) {
   return data::text_of(data::hash128(std::as_bytes(ids)));
 }
 
-/// Of the ids and the elements of all layers, in order.
+/// How the tiles of every layer are laid out: [layers, 3] i32, format, head_dim and value_dim.
+Tensor layouts_of(const GrowingKvCache& cache) {
+  std::vector<int32_t> numbers;
+  for (int64_t layer = 0; layer < cache.layer_count(); ++layer) {
+    const ops::KeyValueTiles tiles = cache.tiles(layer);
+    numbers.push_back(static_cast<int32_t>(tiles.format));
+    numbers.push_back(static_cast<int32_t>(tiles.head_dim));
+    numbers.push_back(static_cast<int32_t>(tiles.value_dim));
+  }
+  return Tensor::from(numbers, {cache.layer_count(), 3});
+}
+
+/// Of the ids and the tiles of all layers, in order.
 std::string hash_of(const Tensor& ids, const GrowingKvCache& cache) {
   std::string hashes = data::text_of(data::hash128(bytes_of(ids)));
+  hashes += data::text_of(data::hash128(bytes_of(layouts_of(cache))));
   for (int64_t layer = 0; layer < cache.layer_count(); ++layer) {
-    const nn::KvCache::View view = cache.view(layer);
-    hashes += data::text_of(data::hash128(bytes_of(view.keys)));
-    hashes += data::text_of(data::hash128(bytes_of(view.values)));
+    const ops::KeyValueTiles tiles = cache.tiles(layer);
+    hashes += data::text_of(data::hash128(bytes_of(tiles.keys)));
+    hashes += data::text_of(data::hash128(bytes_of(tiles.values)));
   }
   return data::text_of(data::hash128(hashes));
 }
@@ -62,13 +75,13 @@ class Entry {
 
   /// Fills `cache` with all positions. Throws BadInput where they are not what was written.
   void fill(GrowingKvCache& cache, int64_t positions) const {
-    for (int64_t layer = 0; layer < cache.layer_count(); ++layer) {
-      const Tensor keys = tensors_.tensor(name_of(layer, "keys"));
-      const Tensor values = tensors_.tensor(name_of(layer, "values"));
-      if (keys.rank() != 3 || values.rank() != 3 || keys.dim(0) != positions || values.dim(0) != positions)
-        bad_input("layer {} has keys {} and values {}", layer, keys.to_string(), values.to_string());
-      cache.append(layer, keys, values);
-    }
+    const Tensor layouts = tensors_.tensor("layouts");
+    if (layouts.dtype() != DType::kI32 || layouts.shape() != Shape{cache.layer_count(), 3})
+      bad_input("layouts are {}", layouts.to_string());
+    const std::vector<int32_t> numbers = layouts.to_vector<int32_t>();
+    for (int64_t layer = 0; layer < cache.layer_count(); ++layer)
+      cache.put(layer,
+                tiles(layer, std::span(numbers).subspan(static_cast<size_t>(3 * layer), 3), positions));
     const std::string hash = hash_of(tensors_.tensor("ids"), cache);
     const auto& metadata = file_.metadata();
     if (std::none_of(metadata.begin(), metadata.end(),
@@ -77,6 +90,31 @@ class Entry {
   }
 
  private:
+  ops::KeyValueTiles tiles(int64_t layer, std::span<const int32_t> layout, int64_t positions) const {
+    const auto& formats = ops::kAllCacheFormats;
+    const auto format = std::find_if(std::begin(formats), std::end(formats), [&](ops::CacheFormat each) {
+      return static_cast<int32_t>(each) == layout[0];
+    });
+    if (format == std::end(formats) || layout[1] <= 0 || layout[2] <= 0)
+      bad_input("layer {} has no layout of tiles", layer);
+    const ops::KeyValueTiles tiles{*format,
+                                   layout[1],
+                                   layout[2],
+                                   positions,
+                                   tensors_.tensor(name_of(layer, "keys")),
+                                   tensors_.tensor(name_of(layer, "values"))};
+    constexpr int64_t kPositions = ops::KeyValueTiles::kPositions;
+    const auto fits = [&](const Tensor& tensor, int64_t tile_bytes) {
+      return tensor.dtype() == DType::kU8 && tensor.rank() == 3 && tensor.dim(1) == tiles.keys.dim(1) &&
+             tensor.dim(0) == (positions + kPositions - 1) / kPositions && tensor.dim(2) == tile_bytes;
+    };
+    if (!fits(tiles.keys, ops::key_tile_bytes(tiles.format, tiles.head_dim)) ||
+        !fits(tiles.values, ops::value_tile_bytes(tiles.format, tiles.value_dim)))
+      bad_input("layer {} has keys {} and values {}", layer, tiles.keys.to_string(),
+                tiles.values.to_string());
+    return tiles;
+  }
+
   formats::SafetensorsFile file_;
   formats::TensorSource tensors_;
 };
@@ -127,10 +165,11 @@ void PromptCache::keep(std::span<const int32_t> prompt, const GrowingKvCache& ca
   GrowingKvCache own(cache.layer_count());
   own.copy_prefix(cache, positions);
   const Tensor ids = Tensor::from(std::vector<int32_t>(prompt.begin(), prompt.end()), {positions});
-  std::vector<formats::OutgoingTensor> tensors = {{"ids", ids}};
+  std::vector<formats::OutgoingTensor> tensors = {{"ids", ids}, {"layouts", layouts_of(own)}};
   for (int64_t layer = 0; layer < own.layer_count(); ++layer) {
-    tensors.emplace_back(name_of(layer, "keys"), own.view(layer).keys);
-    tensors.emplace_back(name_of(layer, "values"), own.view(layer).values);
+    const ops::KeyValueTiles tiles = own.tiles(layer);
+    tensors.emplace_back(name_of(layer, "keys"), tiles.keys);
+    tensors.emplace_back(name_of(layer, "values"), tiles.values);
   }
   int64_t bytes = 0;
   for (const formats::OutgoingTensor& tensor : tensors) bytes += tensor.load().byte_count();

@@ -58,10 +58,13 @@ void apply_rewrites(OpenModel& model, const OpenOptions& options) {
     }
   }
   for (const nn::RewriteRequest& request : options.rewrites) apply(request, nullptr);
-  const std::string& last = options.rewrite_of_packed;
-  const bool asked = std::any_of(model.rewrites.begin(), model.rewrites.end(),
-                                 [&](const nn::AppliedRewrite& each) { return each.rewrite->name == last; });
-  if (!last.empty() && !asked && has_packed_weights(*model.tree)) apply({last}, nullptr);
+  if (options.rewrites_of_packed.empty() || !has_packed_weights(*model.tree)) return;
+  for (const std::string& name : options.rewrites_of_packed) {
+    const bool asked =
+        std::any_of(model.rewrites.begin(), model.rewrites.end(),
+                    [&](const nn::AppliedRewrite& each) { return each.rewrite->name == name; });
+    if (!asked) apply({name}, nullptr);
+  }
 }
 
 }  // namespace

@@ -23,9 +23,9 @@ struct OpenOptions {
   nn::RewriteCatalogue catalogue = {};            ///< rewrites that are known; plan/catalogue.h has all
   std::vector<nn::RewriteRequest> rewrites = {};  ///< applied after those of the model's martlet.toml
   std::vector<std::string> skip = {};             ///< names of rewrites to leave out
-  /// The model is only to be run: where weights are packed, the rewrite named here comes last, unless it was
-  /// asked for already. Empty: none.
-  std::string rewrite_of_packed = {};
+  /// The model is only to be run: where weights are packed, the rewrites named here come last, each unless it
+  /// was asked for already.
+  std::vector<std::string> rewrites_of_packed = {};
 };
 
 /// Opens a Hugging Face directory or a GGUF file and applies its rewrites. Throws BadInput.

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "ops/key_value_tiles.h"
 #include "ops/rope.h"
 #include "tensor/tensor.h"
 
@@ -18,13 +19,10 @@ namespace martlet::nn {
 class KvCache {
  public:
   virtual ~KvCache() = default;
-  struct View {
-    Tensor keys;    ///< [positions, key_value_heads, head_dim]
-    Tensor values;  ///< [positions, key_value_heads, value_dim]
-  };
-  /// Appends the new positions' keys and values [new, key_value_heads, dim] of one layer; the view holds all
-  /// of them. Every layer appends as many positions in a forward.
-  virtual View append(int64_t layer, const Tensor& keys, const Tensor& values) = 0;
+  /// Appends the new positions' keys and values [new, key_value_heads, dim] of one layer, in the format that
+  /// this layer wants; gives all of them. Every layer appends as many positions in a forward.
+  virtual ops::KeyValueTiles append(int64_t layer, ops::CacheFormat format, const Tensor& keys,
+                                    const Tensor& values) = 0;
   /// Positions that every layer holds.
   virtual int64_t length() const = 0;
 };

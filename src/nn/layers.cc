@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "nn/tree.h"
 #include "ops/binary.h"
 #include "ops/embedding.h"
 #include "ops/layer_norm.h"
@@ -119,6 +120,7 @@ std::string SoftmaxAttention::details() const {
   std::string text = options_.causal ? "causal" : "bidirectional";
   if (options_.window > 0) text += fmt::format(", window {}", options_.window);
   if (options_.soft_cap > 0) text += fmt::format(", soft cap {:g}", options_.soft_cap);
+  if (cache_format_ != ops::CacheFormat::kF32) text += fmt::format(", cache {}", ops::name_of(cache_format_));
   return text;
 }
 
@@ -129,14 +131,17 @@ Tensor SoftmaxAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
     const int64_t begin = batch.begin(i);
     const int64_t end = batch.end(i);
     ops::AttentionSequence sequence{begin, end - begin, k.slice(0, begin, end), v.slice(0, begin, end)};
-    if (KvCache* cache = batch.cache(i)) {
-      const KvCache::View all = cache->append(layer_, sequence.keys, sequence.values);
-      sequence.keys = all.keys;
-      sequence.values = all.values;
-    }
+    if (KvCache* cache = batch.cache(i))
+      sequence.tiles = cache->append(layer_, cache_format_, sequence.keys, sequence.values);
     sequences.push_back(std::move(sequence));
   }
   return ops::attention(q, sequences, options_);
+}
+
+std::shared_ptr<SoftmaxAttention> SoftmaxAttention::with_cache_format(ops::CacheFormat format) const {
+  auto result = std::make_shared<SoftmaxAttention>(layer_, options_);
+  result->cache_format_ = format;
+  return result;
 }
 
 Attention::Attention(const AttentionShape& shape, std::shared_ptr<const ops::RopeScaling> rope,
@@ -173,6 +178,22 @@ Tensor Attention::forward(const Tensor& x, const Batch& batch) {
     ops::rope_in_place(k, table);
   }
   return o_proj->forward(core->forward(q, k, v, batch).reshape({tokens, shape_.heads * shape_.head_dim}));
+}
+
+int64_t cache_tile_bytes(const AttentionShape& shape, ops::CacheFormat format) {
+  return shape.key_value_heads *
+         (ops::key_tile_bytes(format, shape.head_dim) + ops::value_tile_bytes(format, shape.head_dim));
+}
+
+int64_t cache_tile_bytes(const ModulePtr& tree) {
+  int64_t bytes = 0;
+  const AttentionShape* shape = nullptr;
+  walk(tree, [&](const std::string&, const ModulePtr& module) {
+    if (const auto* attention = dynamic_cast<const Attention*>(module.get())) shape = &attention->shape();
+    const auto* core = dynamic_cast<const SoftmaxAttention*>(module.get());
+    if (core != nullptr && shape != nullptr) bytes += cache_tile_bytes(*shape, core->cache_format());
+  });
+  return bytes;
 }
 
 }  // namespace martlet::nn

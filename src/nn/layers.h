@@ -113,10 +113,15 @@ class SoftmaxAttention final : public AttentionCore {
   std::string_view kind() const override { return "SoftmaxAttention"; }
   std::string details() const override;
   Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch) override;
+  /// How its keys and values are kept in a cache.
+  ops::CacheFormat cache_format() const { return cache_format_; }
+  /// The same with another format.
+  std::shared_ptr<SoftmaxAttention> with_cache_format(ops::CacheFormat format) const;
 
  private:
   int64_t layer_;
   ops::AttentionOptions options_;
+  ops::CacheFormat cache_format_ = ops::CacheFormat::kF32;
 };
 
 struct AttentionShape {
@@ -154,5 +159,11 @@ class Attention final : public TokenMixer {
   AttentionShape shape_;
   std::shared_ptr<const ops::RopeScaling> rope_;
 };
+
+/// What one tile of positions (ops::KeyValueTiles::kPositions) of one sequence takes in the cache of one
+/// layer.
+int64_t cache_tile_bytes(const AttentionShape& shape, ops::CacheFormat format);
+/// In all layers together, as the tree's attentions keep it.
+int64_t cache_tile_bytes(const ModulePtr& tree);
 
 }  // namespace martlet::nn

@@ -25,6 +25,7 @@ std::string_view name_of(Exactness exactness);
 struct Effect {
   int64_t weight_bytes = 0;         ///< added to what the weights take; negative when saved
   double operations_per_token = 0;  ///< added to multiplications and additions of one token
+  int64_t cache_tile_bytes = 0;     ///< added to what 64 positions of one sequence take in a cache
 };
 
 /// Own tensors of modules that rewrites made, by path ("layers.0.attention.q_proj.up").

@@ -38,24 +38,44 @@ void check_cache(const Tensor& q, const Tensor& cache, std::string_view name) {
   if (!dense_rows(cache)) failed("attention takes {} that are dense in their last dimension", name);
 }
 
-void check_sequence(const Tensor& q, const AttentionSequence& sequence, const AttentionSequence& first,
-                    int64_t next_query) {
+void check_tiles(const Tensor& q, const KeyValueTiles& tiles) {
+  const auto fits = [&](const Tensor& tensor, int64_t tile_bytes) {
+    return tensor.defined() && tensor.rank() == 3 && tensor.dtype() == DType::kU8 && tensor.is_contiguous() &&
+           tensor.device() == Device::kCpu && tensor.dim(1) == tiles.keys.dim(1) &&
+           tensor.dim(2) == tile_bytes && tiles.count >= 0 &&
+           tiles.count <= tensor.dim(0) * KeyValueTiles::kPositions;
+  };
+  if (!fits(tiles.keys, key_tile_bytes(tiles.format, tiles.head_dim)) ||
+      !fits(tiles.values, value_tile_bytes(tiles.format, tiles.value_dim)))
+    failed("attention's tiles of {} positions of {} do not have their layout: keys {}, values {}",
+           tiles.count, name_of(tiles.format), tiles.keys.to_string(), tiles.values.to_string());
+  if (tiles.head_dim != q.dim(2))
+    failed("attention's queries have head_dim {}, its keys {}", q.dim(2), tiles.head_dim);
+}
+
+void check_keys(const Tensor& q, const AttentionSequence& sequence) {
   check_cache(q, sequence.keys, "keys");
   check_cache(q, sequence.values, "values");
-  if (sequence.query_begin < next_query || sequence.query_count < 0 ||
-      sequence.query_count > q.dim(0) - sequence.query_begin)
-    failed("attention's sequence of {} queries from {} does not lie behind its predecessor's in [{}, {})",
-           sequence.query_count, sequence.query_begin, next_query, q.dim(0));
   const Shape& keys = sequence.keys.shape();
   const Shape& values = sequence.values.shape();
   if (keys[0] != values[0] || keys[1] != values[1])
     failed("attention takes as many keys as values, got {} and {}", keys.to_string(), values.to_string());
-  if (keys[1] == 0 || q.dim(1) % keys[1] != 0)
-    failed("attention's {} query heads are no multiple of {} key/value heads", q.dim(1), keys[1]);
   if (keys[2] != q.dim(2)) failed("attention's queries have head_dim {}, its keys {}", q.dim(2), keys[2]);
-  if (keys[1] != first.keys.dim(1) || values[2] != first.values.dim(2))
-    failed("attention's sequences must agree in heads and value_dim, got values {} and {}",
-           first.values.shape().to_string(), values.to_string());
+}
+
+void check_sequence(const Tensor& q, const AttentionSequence& sequence, const AttentionSequence& first,
+                    int64_t next_query) {
+  sequence.tiles.defined() ? check_tiles(q, sequence.tiles) : check_keys(q, sequence);
+  if (sequence.query_begin < next_query || sequence.query_count < 0 ||
+      sequence.query_count > q.dim(0) - sequence.query_begin)
+    failed("attention's sequence of {} queries from {} does not lie behind its predecessor's in [{}, {})",
+           sequence.query_count, sequence.query_begin, next_query, q.dim(0));
+  const int64_t heads = sequence.key_value_heads();
+  if (heads == 0 || q.dim(1) % heads != 0)
+    failed("attention's {} query heads are no multiple of {} key/value heads", q.dim(1), heads);
+  if (heads != first.key_value_heads() || sequence.value_dim() != first.value_dim())
+    failed("attention's sequences must agree in heads and value_dim, got {} of {} and {} of {}",
+           first.key_value_heads(), first.value_dim(), heads, sequence.value_dim());
 }
 
 void check_options(const Tensor& q, const AttentionOptions& options, int64_t longest) {
@@ -79,8 +99,10 @@ void check_options(const Tensor& q, const AttentionOptions& options, int64_t lon
 bool is_recorded(const Tensor& q, std::span<const AttentionSequence> sequences,
                  const AttentionOptions& options) {
   bool any = q.node() != nullptr || options.sinks.node() != nullptr || options.bias.node() != nullptr;
-  for (const AttentionSequence& sequence : sequences)
+  for (const AttentionSequence& sequence : sequences) {
+    if (sequence.tiles.defined()) return false;
     any = any || sequence.keys.node() != nullptr || sequence.values.node() != nullptr;
+  }
   if (!any) return false;
   std::vector<Tensor> inputs{q, options.sinks, options.bias};
   for (const AttentionSequence& sequence : sequences) {
@@ -90,9 +112,21 @@ bool is_recorded(const Tensor& q, std::span<const AttentionSequence> sequences,
   return autograd::needed(inputs);
 }
 
+/// Every sequence's keys and values as tensors on `device`.
+std::vector<AttentionSequence> unpacked(std::span<const AttentionSequence> sequences, Device device) {
+  std::vector<AttentionSequence> result(sequences.begin(), sequences.end());
+  for (AttentionSequence& sequence : result) {
+    if (!sequence.tiles.defined()) continue;
+    sequence.keys = read_keys(sequence.tiles).to(device);
+    sequence.values = read_values(sequence.tiles).to(device);
+    sequence.tiles = {};
+  }
+  return result;
+}
+
 /// Pairs of a query and a key that it sees.
 double visible_pairs(const AttentionSequence& sequence, const AttentionOptions& options) {
-  const int64_t keys = sequence.keys.dim(0);
+  const int64_t keys = sequence.key_count();
   double pairs = 0;
   for (int64_t query = 0; query < sequence.query_count; ++query) {
     const int64_t position = keys - sequence.query_count + query;
@@ -118,11 +152,13 @@ Tensor attention(const Tensor& q, std::span<const AttentionSequence> sequences,
     check_sequence(q, sequence, sequences.front(), next_query);
     next_query = sequence.query_begin + sequence.query_count;
     covered += sequence.query_count;
-    longest = std::max(longest, sequence.keys.dim(0));
+    longest = std::max(longest, sequence.key_count());
   }
   check_options(q, options, longest);
+  std::vector<AttentionSequence> plain;
+  if (q.device() != Device::kCpu) sequences = plain = unpacked(sequences, q.device());
 
-  const int64_t value_dim = sequences.empty() ? q.dim(2) : sequences.front().values.dim(2);
+  const int64_t value_dim = sequences.empty() ? q.dim(2) : sequences.front().value_dim();
   const Shape shape{q.dim(0), q.dim(1), value_dim};
   const bool whole = covered == q.dim(0);
   Tensor result =
@@ -136,7 +172,7 @@ Tensor attention(const Tensor& q, std::span<const AttentionSequence> sequences,
     if (log_sum_exp != nullptr) *log_sum_exp = problem.log_sum_exp;
   }
   if (covered == 0 || q.dim(1) == 0) return result;
-  problem.key_value_heads = sequences.front().keys.dim(1);
+  problem.key_value_heads = sequences.front().key_value_heads();
   choose<AttentionProblem>("attention", kKernels, q.device(), problem).run(problem);
   if (records) record_attention(problem, result);
   return result;
@@ -148,10 +184,13 @@ Cost attention_cost(const Shape& q, std::span<const AttentionSequence> sequences
   const double heads = static_cast<double>(q.dim(1));
   cost.bytes_read = static_cast<double>(q.element_count()) * 4;
   for (const AttentionSequence& sequence : sequences) {
-    const double value_dim = static_cast<double>(sequence.values.dim(2));
+    const double value_dim = static_cast<double>(sequence.value_dim());
     const double pairs = visible_pairs(sequence, options) * heads;
     cost.operations += 2 * pairs * (static_cast<double>(q.dim(2)) + value_dim);
-    cost.bytes_read += static_cast<double>(sequence.keys.byte_count() + sequence.values.byte_count());
+    const KeyValueTiles& tiles = sequence.tiles;
+    cost.bytes_read +=
+        static_cast<double>(tiles.defined() ? tiles.keys.byte_count() + tiles.values.byte_count()
+                                            : sequence.keys.byte_count() + sequence.values.byte_count());
     cost.bytes_written += static_cast<double>(sequence.query_count) * heads * value_dim * 4;
   }
   return cost;

@@ -5,18 +5,24 @@
 #include <vector>
 
 #include "ops/kernel.h"
+#include "ops/key_value_tiles.h"
 #include "tensor/tensor.h"
 
 namespace martlet::ops {
 
 /// One sequence of a ragged batch: rows [query_begin, query_begin + query_count) of q attend to its own keys
-/// and values.
+/// and values, or to those of a cache.
 struct AttentionSequence {
   int64_t query_begin = 0;
   int64_t query_count = 0;
   /// [key_count, key_value_heads, head_dim] f32, bf16 or f16, any strides but dense in head_dim.
   Tensor keys;
-  Tensor values;  ///< [key_count, key_value_heads, value_dim], likewise
+  Tensor values;             ///< [key_count, key_value_heads, value_dim], likewise
+  KeyValueTiles tiles = {};  ///< where defined, in the place of both; no gradient passes through them
+
+  int64_t key_count() const { return tiles.defined() ? tiles.count : keys.dim(0); }
+  int64_t key_value_heads() const { return tiles.defined() ? tiles.key_value_heads() : keys.dim(1); }
+  int64_t value_dim() const { return tiles.defined() ? tiles.value_dim : values.dim(2); }
 };
 
 struct AttentionOptions {
@@ -44,7 +50,8 @@ struct AttentionOptions {
 /// Tiled with a running maximum: scores are never whole in memory (Milakov and Gimelshein, "Online normalizer
 /// calculation for softmax", 2018; Dao et al., "FlashAttention", 2022). Key tiles start at multiples of a
 /// fixed size from key 0, so that a query's output has the same bits alone, in a batch, decoded or prefilled,
-/// whatever the threads. Gradients reach q, keys, values, sinks and bias; `log_sum_exp` has none.
+/// whatever the threads. On the device for reference, tiles are unpacked first. Gradients reach q, keys,
+/// values, sinks and bias; `log_sum_exp` has none.
 Tensor attention(const Tensor& q, std::span<const AttentionSequence> sequences,
                  const AttentionOptions& options, Tensor* log_sum_exp = nullptr);
 Cost attention_cost(const Shape& q, std::span<const AttentionSequence> sequences,

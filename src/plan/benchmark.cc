@@ -52,7 +52,6 @@ LinearWork linear_work(const nn::ModulePtr& tree) {
 /// Elements of queries, and of keys and values, of one position in all layers.
 struct AttentionWork {
   double query = 0;
-  double key_value = 0;
 };
 
 AttentionWork attention_work(const nn::ModulePtr& tree) {
@@ -62,7 +61,6 @@ AttentionWork attention_work(const nn::ModulePtr& tree) {
     if (attention == nullptr) return;
     const nn::AttentionShape& shape = attention->shape();
     work.query += static_cast<double>(shape.heads * shape.head_dim);
-    work.key_value += static_cast<double>(2 * shape.key_value_heads * shape.head_dim);
   });
   return work;
 }
@@ -153,8 +151,8 @@ double least_seconds(const nn::ModulePtr& tree, const MachineLimits& limits, int
   const AttentionWork attention = attention_work(tree);
   const double count = static_cast<double>(tokens), sequences = static_cast<double>(batch);
   const double held = static_cast<double>(depth);
-  const double bytes = linear.bytes + sequences * held * attention.key_value *
-                                          static_cast<double>(infer::GrowingKvCache::element_bytes());
+  const double bytes = linear.bytes + sequences * held * static_cast<double>(nn::cache_tile_bytes(tree)) /
+                                          static_cast<double>(ops::KeyValueTiles::kPositions);
   double seconds = 0;
   for (int i = 0; i < kArithmeticCount; ++i) {
     double operations = sequences * (count * linear.layer_operations[i] + linear.head_operations[i]);

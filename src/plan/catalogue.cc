@@ -2,6 +2,7 @@
 
 #include "compress/cast.h"
 #include "compress/int8_activations.h"
+#include "compress/kv_cache.h"
 #include "compress/low_rank.h"
 #include "compress/quantize.h"
 #include "nn/probe.h"
@@ -14,9 +15,9 @@ namespace martlet::plan {
 namespace {
 
 constexpr const nn::Rewrite* kRewrites[] = {
-    &compress::kCast, &compress::kLowRank, &compress::kQuantize, &compress::kInt8Activations,
-    &nn::kTie,        &train::kFreeze,     &train::kMixed,       &train::kRecompute,
-    &nn::kProbe,
+    &compress::kCast,    &compress::kLowRank, &compress::kQuantize, &compress::kInt8Activations,
+    &compress::kKvCache, &nn::kTie,           &train::kFreeze,      &train::kMixed,
+    &train::kRecompute,  &nn::kProbe,
 };
 
 }  // namespace

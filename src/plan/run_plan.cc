@@ -1,6 +1,7 @@
 #include "plan/run_plan.h"
 
 #include <algorithm>
+#include <fmt/format.h>
 #include <set>
 
 #include "base/error.h"
@@ -12,19 +13,19 @@ namespace {
 
 // Positions that one forward takes at most while prompts are read (infer/generate.cc).
 constexpr int64_t kForwardTokens = 512;
-// A cache starts with room for so many positions and doubles (infer/kv_cache.cc).
-constexpr int64_t kFirstPositions = 64;
+constexpr int64_t kTilePositions = ops::KeyValueTiles::kPositions;
 
-int64_t cache_positions(const RunGoal& goal) {
-  int64_t capacity = std::max(kFirstPositions, std::min(goal.prompt_tokens, kForwardTokens));
-  while (capacity < goal.prompt_tokens + goal.new_tokens) capacity *= 2;
-  return capacity;
+/// A cache starts with room for what its first forward brings and doubles (infer/kv_cache.cc).
+int64_t cache_tiles(const RunGoal& goal) {
+  const int64_t first = std::min(goal.prompt_tokens, kForwardTokens);
+  int64_t tiles = std::max<int64_t>(1, (first + kTilePositions - 1) / kTilePositions);
+  while (tiles * kTilePositions < goal.prompt_tokens + goal.new_tokens) tiles *= 2;
+  return tiles;
 }
 
 struct AttentionSizes {
-  int64_t query = 0;      ///< heads * head_dim of all layers
-  int64_t key_value = 0;  ///< keys and values of one position in all layers
-  int64_t widest = 0;     ///< query, keys and values of one token in one layer
+  int64_t query = 0;   ///< heads * head_dim of all layers
+  int64_t widest = 0;  ///< query, keys and values of one token in one layer
 };
 
 AttentionSizes attention_sizes(const nn::ModulePtr& tree) {
@@ -34,7 +35,6 @@ AttentionSizes attention_sizes(const nn::ModulePtr& tree) {
     if (attention == nullptr) return;
     const nn::AttentionShape& shape = attention->shape();
     sizes.query += shape.heads * shape.head_dim;
-    sizes.key_value += 2 * shape.key_value_heads * shape.head_dim;
     sizes.widest = std::max(sizes.widest, (2 * shape.heads + 2 * shape.key_value_heads) * shape.head_dim);
   });
   return sizes;
@@ -83,7 +83,7 @@ RunForecast forecast_run(const std::shared_ptr<nn::Model>& tree, const RunGoal& 
   const auto f32 = static_cast<int64_t>(sizeof(float));
   RunForecast forecast;
   forecast.weight_bytes = nn::measure(*tree).bytes;
-  forecast.cache_bytes = goal.batch * cache_positions(goal) * attention.key_value * f32;
+  forecast.cache_bytes = goal.batch * cache_tiles(goal) * nn::cache_tile_bytes(tree);
   const int64_t tokens = std::min(kForwardTokens, goal.batch * goal.prompt_tokens);
   const int64_t inner = std::max(attention.widest, 2 * widest_inner(tree)) + 3 * shape.hidden_size;
   forecast.activation_bytes = std::max(tokens * inner, goal.batch * 2 * shape.vocabulary_size) * f32;
@@ -96,8 +96,8 @@ RunForecast forecast_run(const std::shared_ptr<nn::Model>& tree, const RunGoal& 
   const double scores = 2 * prompt * prompt * static_cast<double>(attention.query);
   forecast.prompt_seconds = batch * (prompt * products.a_row + scores / plain->many_rows_operations_per_s);
   const double middle = prompt + static_cast<double>(goal.new_tokens) / 2;
-  const double cache_read =
-      middle * static_cast<double>(attention.key_value * f32) / plain->one_row_bytes_per_s;
+  const double cache_read = middle / static_cast<double>(kTilePositions) *
+                            static_cast<double>(nn::cache_tile_bytes(tree)) / plain->one_row_bytes_per_s;
   // Rows beyond the first cost what they compute, once that is more than reading the weights.
   const double step = std::max(products.one_row, batch * products.a_row) + batch * cache_read;
   forecast.decode_tokens_per_s = batch / step;
@@ -106,15 +106,16 @@ RunForecast forecast_run(const std::shared_ptr<nn::Model>& tree, const RunGoal& 
 
 std::string reason_to_reject(const nn::Rewrite& rewrite, const std::optional<nn::Effect>& effect) {
   if (!effect) return "what it saves depends on its arguments and the weights, and its output is approximate";
-  if (effect->weight_bytes >= 0 && effect->operations_per_token >= 0)
-    return "it would save neither memory nor time here";
-  std::string text;
-  if (effect->weight_bytes < 0)
-    text =
-        fmt::format("would save {} of weights", format_bytes(static_cast<uint64_t>(-effect->weight_bytes)));
+  std::vector<std::string> saved;
+  const auto bytes = [](int64_t count) { return format_bytes(static_cast<uint64_t>(count)); };
+  if (effect->weight_bytes < 0) saved.push_back(fmt::format("{} of weights", bytes(-effect->weight_bytes)));
+  if (effect->cache_tile_bytes < 0)
+    saved.push_back(fmt::format("{} of each {} positions' keys and values", bytes(-effect->cache_tile_bytes),
+                                kTilePositions));
   if (effect->operations_per_token < 0)
-    text += fmt::format("{}{} operations a token", text.empty() ? "would save " : " and ",
-                        format_count(-effect->operations_per_token));
+    saved.push_back(fmt::format("{} operations a token", format_count(-effect->operations_per_token)));
+  if (saved.empty()) return "it would save neither memory nor time here";
+  const std::string text = fmt::format("would save {}", fmt::join(saved, " and "));
   if (rewrite.exactness == nn::Exactness::kExact) return text;
   return fmt::format("{}, but its output is {}; ask for it with --rewrite {}", text,
                      name_of(rewrite.exactness), rewrite.name);

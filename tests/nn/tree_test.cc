@@ -76,7 +76,7 @@ TEST(Parameter, RefusesAValueOfAnotherShape) {
 TEST(Batch, PositionsFollowEachSequencesOwnCache) {
   class Held final : public KvCache {
    public:
-    View append(int64_t, const Tensor&, const Tensor&) override { return {}; }
+    ops::KeyValueTiles append(int64_t, ops::CacheFormat, const Tensor&, const Tensor&) override { return {}; }
     int64_t length() const override { return 5; }
   } cache;
   Batch batch;

@@ -179,7 +179,7 @@ TEST_F(Attention, GivesASequenceTheSameBitsAloneAsInABatch) {
     const Case subject = random_case(seed);
     const Tensor batch = subject.run();
     for (size_t i = 0; i < subject.sequences.size(); ++i) {
-      const auto& [begin, count, keys, values] = subject.sequences[i];
+      const auto& [begin, count, keys, values, tiles] = subject.sequences[i];
       EXPECT_EQ(bits_of(subject.alone(i, 0, count).run()), bits_of(batch.slice(0, begin, begin + count)))
           << "seed " << seed;
     }

@@ -26,7 +26,8 @@ TEST(RunPlan, ForecastsTheCacheThatGenerationGrows) {
     for (int64_t done = 0; done < goal.prompt_tokens + goal.new_tokens;) {
       const int64_t now = done < goal.prompt_tokens ? std::min<int64_t>(512, goal.prompt_tokens - done) : 1;
       for (int64_t layer = 0; layer < 2; ++layer)
-        cache.append(layer, Tensor::zeros({now, 2, 8}, DType::kF32), Tensor::zeros({now, 2, 8}, DType::kF32));
+        cache.append(layer, ops::CacheFormat::kF32, Tensor::zeros({now, 2, 8}, DType::kF32),
+                     Tensor::zeros({now, 2, 8}, DType::kF32));
       done += now;
     }
     EXPECT_EQ(plan_of(model, goal).forecast.cache_bytes, cache.byte_count()) << goal.prompt_tokens;
@@ -47,8 +48,8 @@ TEST(RunPlan, SaysWhyEachRewriteIsLeftOut) {
     names.push_back(rejected.request.name);
     EXPECT_FALSE(rejected.reason.empty());
   }
-  EXPECT_EQ(names,
-            (std::vector<std::string>{"cast", "low_rank", "quantize", "int8_activations", "tie", "probe"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"cast", "low_rank", "quantize", "int8_activations", "kv_cache",
+                                             "tie", "probe"}));
   EXPECT_NE(plan.rejected[0].reason.find("would save"), std::string::npos);
   EXPECT_NE(plan.rejected[0].reason.find("approximate"), std::string::npos);
   EXPECT_NE(plan.rejected[2].reason.find("would save"), std::string::npos);

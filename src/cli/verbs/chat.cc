@@ -19,7 +19,7 @@ int run_chat(std::span<const std::string> arguments) {
   PromptCacheFlags prompt_cache;
   flags.tokens = 1024;
   Options options("chat", "martlet chat smollm2 --system 'Answer in one sentence.'");
-  model_flags.declare(options);
+  model_flags.declare_for_generating(options);
   options.text("--system", "TEXT", system, "the system message")
       .text("--render", "FILE.json", render,
             "print the prompt text of {messages, tools} exactly, and nothing else");

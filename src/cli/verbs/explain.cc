@@ -140,7 +140,7 @@ int run_explain(std::span<const std::string> arguments) {
   Options options("explain", "martlet explain run smollm2 --analyze");
   options.positional("VERB", verb,
                      "what to explain: run; or train, whose options `martlet explain train --help` shows");
-  flags.declare(options);
+  flags.declare_for_generating(options);
   options.count("--prompt-tokens", "N", goal.prompt_tokens, "length of the prompt", 1, 1 << 24)
       .count("-n,--tokens", "N", goal.new_tokens, "tokens to generate", 1, 1 << 24)
       .count("--batch", "N", goal.batch, "sequences that run together", 1, 4096)

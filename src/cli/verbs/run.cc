@@ -125,7 +125,7 @@ void stream_text(const infer::LanguageModel& model, const Prompts& prompts,
 int run_run(std::span<const std::string> arguments) {
   Request request;
   Options options("run", "martlet run smollm2 -p 'The capital of France is' -n 20");
-  request.model.declare(options);
+  request.model.declare_for_generating(options);
   options.texts("-p,--prompt", "TEXT", request.prompts, "what to continue; may be given several times")
       .text("--prompts", "F.jsonl", request.prompts_file,
             "prompts, one a line: prompt, messages or ids; -: standard input")

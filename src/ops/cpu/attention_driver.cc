@@ -90,7 +90,7 @@ class Run {
     const AttentionOptions& options = problem_.options;
     const int64_t most_queries = std::max<int64_t>(1, kUnitRows / group_);
     for (const AttentionSequence& sequence : problem_.sequences) {
-      const int64_t keys = sequence.keys.dim(0);
+      const int64_t keys = sequence.key_count();
       const int64_t offset = keys - sequence.query_count;
       // Later queries see more: they come first, so that no thread is left with a long one at the end.
       const int64_t runs = (sequence.query_count + most_queries - 1) / most_queries;
@@ -247,13 +247,8 @@ class Run {
     result.group = group_;
     result.head_dim = head_dim_;
     result.value_dim = problem_.value_dim;
-    result.key_dtype = sequence.keys.dtype();
-    result.value_dtype = sequence.values.dtype();
-    result.keys = head_of(sequence.keys, unit.head);
-    result.values = head_of(sequence.values, unit.head);
-    result.key_stride = sequence.keys.strides()[0];
-    result.value_stride = sequence.values.strides()[0];
-    result.key_count = sequence.keys.dim(0);
+    describe_keys(sequence, unit.head, result);
+    result.key_count = sequence.key_count();
     result.key_begin = chunk * kChunkKeys;
     result.key_end = std::min(result.key_begin + kChunkKeys, result.key_count);
     result.first_position = result.key_count - sequence.query_count + unit.query_begin;
@@ -275,6 +270,23 @@ class Run {
 
   static const std::byte* head_of(const Tensor& tensor, int64_t head) {
     return tensor.host_bytes() + head * tensor.strides()[1] * size_of(tensor.dtype());
+  }
+
+  static void describe_keys(const AttentionSequence& sequence, int64_t head, AttentionChunk& chunk) {
+    if (const KeyValueTiles& tiles = sequence.tiles; tiles.defined()) {
+      chunk.format = tiles.format;
+      chunk.key_tiles = head_of(tiles.keys, head);
+      chunk.value_tiles = head_of(tiles.values, head);
+      chunk.key_tile_stride = tiles.keys.strides()[0];
+      chunk.value_tile_stride = tiles.values.strides()[0];
+      return;
+    }
+    chunk.key_dtype = sequence.keys.dtype();
+    chunk.value_dtype = sequence.values.dtype();
+    chunk.keys = head_of(sequence.keys, head);
+    chunk.values = head_of(sequence.values, head);
+    chunk.key_stride = sequence.keys.strides()[0];
+    chunk.value_stride = sequence.values.strides()[0];
   }
 
   void finish(const Unit& unit, const AttentionState& total) const {

@@ -10,7 +10,7 @@
 
 #include <cmath>
 
-#include "ops/cpu/attention_tiles.h"
+#include "ops/cpu/attention_keys.h"
 
 namespace martlet::ops::cpu {
 namespace {
@@ -18,29 +18,21 @@ namespace {
 constexpr float kNothing = -INFINITY;
 constexpr int kMaxRows = 8;
 constexpr int kMaxColumns = 4;  // vectors of sixteen
-/// With fewer rows than these a tile is computed about as fast as memory brings the next one, which is then
-/// asked for ahead of its time.
-constexpr int64_t kFewRows = 16;
-
-inline int64_t least(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-inline int64_t most(int64_t a, int64_t b) {
-  return a < b ? b : a;
-}
 
 struct Product {
   const float* a;
   int64_t a_stride;
-  const float* b;
-  int64_t b_stride;
+  const char* b;
+  int64_t b_stride;  // bytes
+  int64_t ahead;     // bytes from B to what will be wanted next, or 0
   int64_t depth;
   float* c;
   int64_t c_stride;
   const float* scale;  // of each row of C; null: C starts at zero
 };
 
-template <int kRows, int kColumns>
+/// `From`: what B's elements are.
+template <typename From, int kRows, int kColumns>
 void multiply(const Product& product) {
   Floats sums[kRows][kColumns];
 #pragma GCC unroll 8
@@ -52,11 +44,18 @@ void multiply(const Product& product) {
     }
   }
   const float* a = product.a;
-  const float* b = product.b;
+  const char* b = product.b;
   for (int64_t k = 0; k < product.depth; ++k, ++a, b += product.b_stride) {
     Floats columns[kColumns];
+    // Into the second-level cache: the first keeps too few lines on their way.
+    if (product.ahead != 0) {
 #pragma GCC unroll 4
-    for (int column = 0; column < kColumns; ++column) columns[column] = load(b + column * 16);
+      for (int64_t i = 0; i < kColumns * 16 * From::kBytes; i += 64)
+        __builtin_prefetch(b + product.ahead + i, 0, 2);
+    }
+#pragma GCC unroll 4
+    for (int column = 0; column < kColumns; ++column)
+      columns[column] = From::load_sixteen(b + column * 16 * From::kBytes);
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) {
       const Floats factor = all(a[row * product.a_stride]);
@@ -76,175 +75,39 @@ void multiply(const Product& product) {
 using Multiply = void (*)(const Product&);
 
 /// A block that does not fit the registers is never chosen.
-template <int kRows, int kColumns>
+template <typename From, int kRows, int kColumns>
 constexpr Multiply block() {
   if constexpr (kRows * kColumns <= kBlockSums) {
-    return multiply<kRows, kColumns>;
+    return multiply<From, kRows, kColumns>;
   } else {
     return nullptr;
   }
 }
 
+template <typename From>
 constexpr Multiply kBlocks[kMaxRows][kMaxColumns] = {
-    {block<1, 1>(), block<1, 2>(), block<1, 3>(), block<1, 4>()},
-    {block<2, 1>(), block<2, 2>(), block<2, 3>(), block<2, 4>()},
-    {block<3, 1>(), block<3, 2>(), block<3, 3>(), block<3, 4>()},
-    {block<4, 1>(), block<4, 2>(), block<4, 3>(), block<4, 4>()},
-    {block<5, 1>(), block<5, 2>(), block<5, 3>(), block<5, 4>()},
-    {block<6, 1>(), block<6, 2>(), block<6, 3>(), block<6, 4>()},
-    {block<7, 1>(), block<7, 2>(), block<7, 3>(), block<7, 4>()},
-    {block<8, 1>(), block<8, 2>(), block<8, 3>(), block<8, 4>()}};
+    {block<From, 1, 1>(), block<From, 1, 2>(), block<From, 1, 3>(), block<From, 1, 4>()},
+    {block<From, 2, 1>(), block<From, 2, 2>(), block<From, 2, 3>(), block<From, 2, 4>()},
+    {block<From, 3, 1>(), block<From, 3, 2>(), block<From, 3, 3>(), block<From, 3, 4>()},
+    {block<From, 4, 1>(), block<From, 4, 2>(), block<From, 4, 3>(), block<From, 4, 4>()},
+    {block<From, 5, 1>(), block<From, 5, 2>(), block<From, 5, 3>(), block<From, 5, 4>()},
+    {block<From, 6, 1>(), block<From, 6, 2>(), block<From, 6, 3>(), block<From, 6, 4>()},
+    {block<From, 7, 1>(), block<From, 7, 2>(), block<From, 7, 3>(), block<From, 7, 4>()},
+    {block<From, 8, 1>(), block<From, 8, 2>(), block<From, 8, 3>(), block<From, 8, 4>()}};
 
-/// Vectors of a column block: as many as fit beside six rows (fewer rows: more), and all blocks nearly equal.
+inline Multiply block_of(const TileOperand& b, int64_t rows, int64_t columns) {
+  return (b.halves ? kBlocks<FromF16> : kBlocks<FromF32>)[rows - 1][columns - 1];
+}
+
+/// Vectors of a column block: as many as fit beside six rows, or beside all where those are few, and all
+/// blocks nearly equal.
 inline int64_t block_columns(int64_t rows, int64_t vectors) {
-  const int64_t fit = least(kMaxColumns, most(1, kBlockSums / least(rows, 6)));
+  const int64_t fit = least(kMaxColumns, most(1, kBlockSums / (rows <= kMaxRows ? rows : 6)));
   const int64_t blocks = (vectors + fit - 1) / fit;
   return (vectors + blocks - 1) / blocks;
 }
 inline int64_t block_rows(int64_t columns) {
   return least(kMaxRows, kBlockSums / columns);
-}
-
-/// One tile's keys, and the rows of the chunk that see any of them.
-struct Tile {
-  int64_t begin, keys;         // the first key, and how many
-  int64_t row_begin, row_end;  // rows that see some
-  float* transposed;           // [head_dim, kTileKeys]
-  const float* values;         // [keys, value_stride]
-  int64_t value_stride;
-  float* scores;      // [rows, kTileKeys]: then weights
-  float* correction;  // [rows]: what sums so far are multiplied by
-  float* bases;       // [rows]: what scores are weighed against, the maximum so far
-  float* peaks;       // [rows]: largest scores, then sums of weights
-};
-
-/// The keys of a tile that a query sees, counted from the tile's first.
-struct Visible {
-  int64_t begin, end;
-};
-inline Visible visible(const AttentionChunk& chunk, const Tile& tile, int64_t query) {
-  const int64_t position = chunk.first_position + query;
-  return {most(0, visible_begin(position, chunk.window) - tile.begin),
-          least(tile.keys, visible_end(position, chunk.window, chunk.causal, chunk.key_count) - tile.begin)};
-}
-
-/// How the elements of keys and values lie in memory and become f32. Keys are transposed in units of 32 bits;
-/// such a unit holds kParts elements of one key.
-struct FromF32 {
-  static constexpr int64_t kBytes = 4, kParts = 1;
-  static Floats part(Floats unit, int) { return unit; }
-  static Floats load_sixteen(const void* from) { return load(static_cast<const float*>(from)); }
-};
-struct FromBF16 {
-  static constexpr int64_t kBytes = 2, kParts = 2;
-  static Floats part(Floats unit, int which) {
-    const Ints bits = bits_of(unit);
-    return floats_of(which == 0 ? shift_left<16>(bits) : bits & all_ints(-65536));
-  }
-  static Floats load_sixteen(const void* from) { return floats_of(shift_left<16>(load_halves(from))); }
-};
-struct FromF16 {
-  static constexpr int64_t kBytes = 2, kParts = 2;
-  static Floats part(Floats unit, int which) {
-    const Ints bits = bits_of(unit);
-    return widen_f16(which == 0 ? bits : shift_right<16>(bits));
-  }
-  static Floats load_sixteen(const void* from) { return load_f16(from); }
-};
-
-/// Sixteen keys' elements [i, i + 16 kParts) into the transposed tile.
-template <typename From>
-void transpose_block(const AttentionChunk& chunk, const Tile& tile, const char* keys, int64_t key,
-                     int64_t i) {
-  const int64_t row_bytes = chunk.key_stride * From::kBytes;
-  const int64_t bytes = (chunk.head_dim - i) * From::kBytes;
-  const int64_t count = tile.keys - key;
-  const char* from = keys + key * row_bytes + i * From::kBytes;
-  float* to = tile.transposed + i * kTileKeys + key;
-  Floats rows[16];
-  if (bytes >= 64 && count >= 16) {
-#pragma GCC unroll 16
-    for (int row = 0; row < 16; ++row) rows[row] = load_bytes(from + row * row_bytes, 64);
-    transpose(rows);
-#pragma GCC unroll 16
-    for (int row = 0; row < 16; ++row)
-      for (int part = 0; part < From::kParts; ++part)
-        store(to + (row * From::kParts + part) * kTileKeys, From::part(rows[row], part));
-    return;
-  }
-  for (int row = 0; row < 16; ++row)
-    rows[row] = row < count ? load_bytes(from + row * row_bytes, least(bytes, 64)) : all(0.0f);
-  transpose(rows);
-  for (int row = 0; row < 16; ++row)
-    for (int part = 0; part < From::kParts; ++part)
-      if (i + row * From::kParts + part < chunk.head_dim)
-        store(to + (row * From::kParts + part) * kTileKeys, From::part(rows[row], part));
-}
-
-template <typename From>
-void transpose_keys(const AttentionChunk& chunk, const Tile& tile) {
-  const int64_t key_bytes = chunk.key_stride * From::kBytes;
-  const int64_t value_bytes = chunk.value_stride * (chunk.value_dtype == DType::kF32 ? 4 : 2);
-  const char* keys = static_cast<const char*>(chunk.keys) + tile.begin * key_bytes;
-  const char* values = static_cast<const char*>(chunk.values) + tile.begin * value_bytes;
-  const bool few = tile.row_end - tile.row_begin <= kFewRows;
-  for (int64_t key = 0; key < tile.keys; key += 16) {
-    const int64_t next = key + kTileKeys;
-    const bool ask = few && tile.begin + next + 16 <= chunk.key_count;
-    for (int64_t i = 0; i < chunk.head_dim; i += 16 * From::kParts) {
-      // One line of each of sixteen keys and values of the next tile. (Not in a function of its own: the
-      // compiler takes one that only prefetches for one without effect.)
-      for (int64_t row = 0; ask && row < 16; ++row) {
-        __builtin_prefetch(keys + (next + row) * key_bytes + i * From::kBytes);
-        __builtin_prefetch(values + (next + row) * value_bytes + i * From::kBytes);
-      }
-      transpose_block<From>(chunk, tile, keys, key, i);
-    }
-  }
-}
-
-template <typename From>
-void widen_values(const AttentionChunk& chunk, const Tile& tile, float* wide, int64_t pitch) {
-  const char* values =
-      static_cast<const char*>(chunk.values) + tile.begin * chunk.value_stride * From::kBytes;
-  for (int64_t key = 0; key < tile.keys; ++key) {
-    const char* from = values + key * chunk.value_stride * From::kBytes;
-    float* to = wide + key * pitch;
-    int64_t i = 0;
-    for (; i + 16 <= chunk.value_dim; i += 16) store(to + i, From::load_sixteen(from + i * From::kBytes));
-    if (i == chunk.value_dim) continue;
-    float last[16];
-    store(last, load_bytes(from + i * From::kBytes, (chunk.value_dim - i) * From::kBytes));
-    store(to + i, From::load_sixteen(last));
-  }
-}
-
-/// Calls `work` with how elements of that type are read.
-template <typename Work>
-void with_type(DType dtype, Work work) {
-  switch (dtype) {
-    case DType::kBF16:
-      return work(FromBF16());
-    case DType::kF16:
-      return work(FromF16());
-    default:
-      return work(FromF32());
-  }
-}
-
-/// Keys transposed to f32; values as they are where the products can read them, else widened to f32 with rows
-/// filled up by zeros.
-void prepare(const AttentionChunk& chunk, Tile& tile, float* wide) {
-  with_type(chunk.key_dtype, [&](auto from) { transpose_keys<decltype(from)>(chunk, tile); });
-  if (chunk.value_dtype == DType::kF32 && chunk.value_dim % 16 == 0) {
-    tile.values = static_cast<const float*>(chunk.values) + tile.begin * chunk.value_stride;
-    tile.value_stride = chunk.value_stride;
-    return;
-  }
-  tile.values = wide;
-  tile.value_stride = chunk.state.pitch;
-  with_type(chunk.value_dtype,
-            [&](auto from) { widen_values<decltype(from)>(chunk, tile, wide, tile.value_stride); });
 }
 
 void score(const AttentionChunk& chunk, const Tile& tile) {
@@ -257,9 +120,10 @@ void score(const AttentionChunk& chunk, const Tile& tile) {
       const int64_t seen = visible(chunk, tile, (row + rows - 1) / chunk.group).end;
       const int64_t wanted = least(columns, (seen + 15) / 16 - vector);
       if (wanted <= 0) continue;
-      kBlocks[rows - 1][wanted - 1]({chunk.q + row * chunk.head_dim, chunk.head_dim,
-                                     tile.transposed + vector * 16, kTileKeys, chunk.head_dim,
-                                     tile.scores + row * kTileKeys + vector * 16, kTileKeys, nullptr});
+      block_of(tile.keys_across, rows,
+               wanted)({chunk.q + row * chunk.head_dim, chunk.head_dim, tile.keys_across.at(0, vector * 16),
+                        tile.keys_across.row_bytes, tile.keys_across.ahead, chunk.head_dim,
+                        tile.scores + row * kTileKeys + vector * 16, kTileKeys, nullptr});
     }
 }
 
@@ -402,9 +266,9 @@ void accumulate(const AttentionChunk& chunk, const Tile& tile) {
       const int64_t rows = least(height, tile.row_end - row);
       const int64_t begin = visible(chunk, tile, row / chunk.group).begin;
       const int64_t end = visible(chunk, tile, (row + rows - 1) / chunk.group).end;
-      kBlocks[rows - 1][least(columns, vectors - vector) - 1](
-          {tile.scores + row * kTileKeys + begin, kTileKeys,
-           tile.values + begin * tile.value_stride + vector * 16, tile.value_stride, end - begin,
+      block_of(tile.values, rows, least(columns, vectors - vector))(
+          {tile.scores + row * kTileKeys + begin, kTileKeys, tile.values.at(begin, vector * 16),
+           tile.values.row_bytes, tile.values.ahead, end - begin,
            state.accumulator + row * state.pitch + vector * 16, state.pitch, tile.correction + row});
     }
 }
@@ -429,17 +293,21 @@ void attend(const AttentionChunk& chunk) {
   for (int64_t i = 0; i < state.rows * state.pitch; i += 16) store(state.accumulator + i, all(0.0f));
 
   Tile tile{};
-  tile.transposed = chunk.scratch;
-  float* wide = tile.transposed + kTileKeys * chunk.head_dim;
-  tile.scores = wide + kTileKeys * state.pitch;
+  tile.scores = chunk.scratch;
   tile.correction = tile.scores + kTileKeys * state.rows;
   tile.bases = tile.correction + rounded_to_lanes(state.rows);
   tile.peaks = tile.bases + rounded_to_lanes(state.rows);
+  float* transposed = tile.peaks + rounded_to_lanes(state.rows);
+  float* wide = transposed + kTileKeys * (chunk.head_dim + 1);
+  float* scales = wide + kTileKeys * state.pitch;
   for (tile.begin = chunk.key_begin; tile.begin < chunk.key_end; tile.begin += kTileKeys) {
     tile.keys = least(kTileKeys, chunk.key_end - tile.begin);
     find_rows(chunk, tile);
     if (tile.row_begin >= tile.row_end) continue;
-    prepare(chunk, tile, wide);
+    if (chunk.key_tiles != nullptr)
+      prepare_tile(chunk, tile, transposed, wide, scales);
+    else
+      prepare_rows(chunk, tile, transposed, wide);
     score(chunk, tile);
     weigh(chunk, tile);
     accumulate(chunk, tile);

@@ -13,12 +13,12 @@
 
 #include <cstdint>
 
-#include "tensor/dtype.h"
+#include "ops/key_value_tiles.h"
 
 namespace martlet::ops::cpu {
 
 /// A tile's transposed keys of head_dim 128 are 32 KiB: they stay in a first-level cache of 48 KiB.
-inline constexpr int64_t kTileKeys = 64;
+inline constexpr int64_t kTileKeys = KeyValueTiles::kPositions;
 /// Merging costs one pass over the accumulator a chunk, under 1 % of the chunk's products; small enough that
 /// two threads share one sequence of a few hundred keys.
 inline constexpr int64_t kChunkKeys = 256;
@@ -38,6 +38,13 @@ struct AttentionChunk {
   const float* q = nullptr;  // [rows, head_dim]
   int64_t queries = 0, group = 0;
   int64_t head_dim = 0, value_dim = 0;
+
+  // Keys and values of a cache: this head's first tiles, and bytes from a tile to the next; or null, and then
+  // rows of some type:
+  const std::byte* key_tiles = nullptr;
+  const std::byte* value_tiles = nullptr;
+  int64_t key_tile_stride = 0, value_tile_stride = 0;
+  CacheFormat format = CacheFormat::kF32;
 
   DType key_dtype = DType::kF32, value_dtype = DType::kF32;
   const void* keys = nullptr;    // of key 0
@@ -76,9 +83,13 @@ inline int64_t rounded_to_lanes(int64_t count) {
   return (count + 15) / 16 * 16;
 }
 
-/// Floats of scratch that `attend` needs: keys transposed, values widened, scores, and three numbers a row.
+/// Floats of scratch that `attend` needs: keys transposed (an even number of elements), values widened,
+/// scales of a tile's groups, scores, and three numbers a row.
 inline int64_t attention_scratch(int64_t rows, int64_t head_dim, int64_t value_dim) {
-  return kTileKeys * (head_dim + rounded_to_lanes(value_dim) + rows) + 3 * rounded_to_lanes(rows);
+  const int64_t dim = head_dim < value_dim ? value_dim : head_dim;
+  const int64_t groups = (dim + KeyValueTiles::kGroup - 1) / KeyValueTiles::kGroup;
+  return kTileKeys * (head_dim + 1 + rounded_to_lanes(value_dim) + groups + rows) +
+         3 * rounded_to_lanes(rows);
 }
 
 /// Keys [visible_begin, visible_end) are those that a query sees; both grow with the query.

@@ -16,6 +16,11 @@ inline Floats load_bytes(const void* from, int64_t bytes) {
   std::memcpy(values, from, static_cast<size_t>(bytes));
   return load(values);
 }
+/// Sixteen signed bytes.
+inline Ints load_signed_bytes(const void* from) {
+  const __m128i bytes = _mm_loadu_si128(static_cast<const __m128i*>(from));
+  return {_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))};
+}
 /// binary16 in the lower halves.
 inline Floats widen_f16(Ints a) {
   const __m256i mask = _mm256_set1_epi32(0xffff);

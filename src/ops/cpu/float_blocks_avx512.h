@@ -14,6 +14,10 @@ inline Floats load_bytes(const void* from, int64_t bytes) {
   const __mmask64 wanted = bytes >= 64 ? ~__mmask64{0} : (__mmask64{1} << bytes) - 1;
   return {_mm512_castsi512_ps(_mm512_maskz_loadu_epi8(wanted, from))};
 }
+/// Sixteen signed bytes.
+inline Ints load_signed_bytes(const void* from) {
+  return {_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(from)))};
+}
 /// binary16 in the lower halves.
 inline Floats widen_f16(Ints a) {
   return {_mm512_cvtph_ps(_mm512_cvtepi32_epi16(a.v))};

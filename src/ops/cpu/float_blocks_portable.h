@@ -14,6 +14,12 @@ inline Floats load_bytes(const void* from, int64_t bytes) {
   std::memcpy(result.at, from, static_cast<size_t>(bytes));
   return result;
 }
+/// Sixteen signed bytes.
+inline Ints load_signed_bytes(const void* from) {
+  int8_t bytes[16];
+  std::memcpy(bytes, from, sizeof(bytes));
+  return each<Ints>([&](int i) { return static_cast<int32_t>(bytes[i]); });
+}
 /// binary16 in the lower halves.
 inline Floats widen_f16(Ints a) {
   return each<Floats>([&](int i) { return to_float(F16{static_cast<uint16_t>(a.at[i])}); });
