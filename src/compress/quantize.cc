@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "models/save_gguf.h"
 #include "models/weight_names.h"
 #include "nn/layers.h"
 #include "nn/tree.h"
@@ -77,7 +78,8 @@ class Places {
   bool is_joined(std::string_view path) const {
     if (family_ == nullptr) return false;
     const models::NamedWeight named = models::find_weight_name(*family_, path);
-    return named.entry != nullptr && models::third_of(named.entry->gguf_form) >= 0;
+    return named.entry != nullptr && named.entry->gguf_form == models::Stored::kJoined &&
+           path.find(".attention.") != std::string_view::npos;
   }
 
   int64_t layers_;
@@ -91,9 +93,9 @@ void require_finite(std::string_view path, std::span<const float> numbers) {
   if (odd != numbers.end()) bad_input("{} holds {}: only finite weights can be packed", path, *odd);
 }
 
-/// Whether a matrix is one that recipes are about: tables that are added to the embeddings stay as they are.
+/// Whether a matrix is one that recipes are about: what GGUF files keep dense stays as it is.
 bool is_packable(std::string_view path, const nn::Parameter& parameter) {
-  return parameter.shape().rank() == 2 && path != "embed_positions.weight" && path != "embed_segments.weight";
+  return parameter.shape().rank() == 2 && !models::is_kept_dense(path);
 }
 
 /// `to` may name a recipe or a format alone.

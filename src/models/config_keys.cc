@@ -60,7 +60,6 @@ Json rope_scaling_from_gguf(const formats::GgufFile& file, std::string_view arch
   const auto key = [&](std::string_view name) {
     return fmt::format("{}.rope.scaling.{}", architecture, name);
   };
-  const std::string_view kind = metadata.text(key("type"), "none");
   Json rope;
   if (file.tensors().has("rope_freqs.weight")) {
     // A divisor for every pair: what longrope calls its factors, with nothing done to the attention.
@@ -72,6 +71,9 @@ Json rope_scaling_from_gguf(const formats::GgufFile& file, std::string_view arch
     rope.set("factor", 1.0);
     return rope;
   }
+  // Converters of phi3 write no type beside them.
+  const bool has_factors = file.tensors().has("rope_factors_long.weight");
+  const std::string_view kind = has_factors ? "longrope" : metadata.text(key("type"), "none");
   if (kind == "none") return rope;
   if (kind != "linear" && kind != "yarn" && kind != "longrope")
     bad_input("unknown {} \"{}\"; supported are none, linear, yarn, longrope", key("type"), kind);
@@ -172,7 +174,7 @@ std::vector<int64_t> layer_windows(const Fields& config, int64_t layers, int64_t
   return windows;
 }
 
-Json decoder_config_from_gguf(const formats::GgufFile& file, std::string_view model_type) {
+Json decoder_config_from_gguf(const formats::GgufFile& file, std::string_view model_type, bool part_rotates) {
   const formats::GgufMetadata& metadata = file.metadata();
   const std::string architecture(metadata.text("general.architecture"));
   const auto key = [&](std::string_view name) { return fmt::format("{}.{}", architecture, name); };
@@ -191,7 +193,10 @@ Json decoder_config_from_gguf(const formats::GgufFile& file, std::string_view mo
   if (metadata.has(key("rope.dimension_count")) && heads > 0) {
     const int64_t head_dim =
         metadata.integer(key("attention.key_length"), config.at("hidden_size").integer() / heads);
-    if (const int64_t rotated = metadata.integer(key("rope.dimension_count")); rotated != head_dim)
+    const int64_t rotated = metadata.integer(key("rope.dimension_count"));
+    if (part_rotates && head_dim > 0)
+      config.set("partial_rotary_factor", static_cast<double>(rotated) / static_cast<double>(head_dim));
+    else if (rotated != head_dim)
       bad_input("{} is {} of a head's {} elements; only whole heads are rotated from GGUF files",
                 key("rope.dimension_count"), rotated, head_dim);
   }

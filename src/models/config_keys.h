@@ -33,7 +33,9 @@ std::shared_ptr<const ops::RopeScaling> rope_scaling(const Fields& config, int64
 std::vector<int64_t> layer_windows(const Fields& config, int64_t layers, int64_t window,
                                    bool (*otherwise)(const Fields&, int64_t));
 
-/// Keys that GGUF files of all decoder architectures share, as Hugging Face's.
-Json decoder_config_from_gguf(const formats::GgufFile& file, std::string_view model_type);
+/// Keys that GGUF files of all decoder architectures share, as Hugging Face's. Unless `part_rotates`, a file
+/// in which only a part of every head rotates is refused.
+Json decoder_config_from_gguf(const formats::GgufFile& file, std::string_view model_type,
+                              bool part_rotates = false);
 
 }  // namespace martlet::models

@@ -18,18 +18,18 @@ namespace martlet::models {
 enum class Stored : uint8_t {
   kAsIs,
   kTransposed,  ///< [in, out] instead of [out, in]
-  kFirstThird,  ///< rows of q, k and v in one tensor
-  kSecondThird,
-  kLastThird,
-  kTransposedFirstThird,  ///< both of the above
-  kTransposedSecondThird,
-  kTransposedLastThird,
+  /// Rows of a tensor that joins several parameters of a layer, one after another in the order of the
+  /// family's lines: q, k and v; gate and up.
+  kJoined,
+  kTransposedJoined,  ///< both of the above
+  kStacked,           ///< one of the matrices [experts, rows, columns] of a layer
   kInterleavedHeads,  ///< rows of each head in rotary pairs (0, half, 1, half + 1, ...) instead of halves
-  kPlusOne            ///< a norm's weight stored with its offset of 1 added
+  kPlusOne,           ///< a norm's weight stored with its offset of 1 added
+  kRow                ///< a matrix of one row, stored as such or as a vector
 };
 
-/// A parameter's path in the tree and its names in files; `{}` stands for the layer's number. An empty name:
-/// not in such files.
+/// A parameter's path in the tree and its names in files; `{}` stands for the layer's number, a second one
+/// for the expert's. An empty name: not in such files.
 struct WeightName {
   std::string_view path;
   std::string_view hugging_face;
@@ -64,13 +64,15 @@ struct Family {
   void (*config_to_gguf)(const Fields& config, GgufConfig& to) = nullptr;
   /// The family as which GGUF files hold such a model, where that is another one.
   const Family* written_as = nullptr;
+  /// Which of two families with one `gguf_architecture` it is: files of this one have an expert_count.
+  bool has_experts = false;
 };
 
 /// Every family, in the order of the documentation.
 std::span<const Family* const> families();
 /// By `model_type`; throws BadInput listing those supported.
 const Family& family_named(std::string_view model_type);
-/// By `general.architecture`; throws as above.
-const Family& family_of_gguf(std::string_view architecture);
+/// By `general.architecture` and whether it has experts; throws as above.
+const Family& family_of_gguf(const formats::GgufMetadata& metadata);
 
 }  // namespace martlet::models

@@ -53,12 +53,12 @@ void add_yarn(const Fields& config, std::string_view architecture, const ops::Ro
 }
 
 void add_rope(const Fields& config, std::string_view architecture, const ops::RopeScaling& rope,
-              int64_t head_dim, GgufConfig& to) {
-  if (rope.dimensions != head_dim)
+              int64_t head_dim, bool part_rotates, GgufConfig& to) {
+  if (rope.dimensions != head_dim && !part_rotates)
     cannot_say(config, architecture,
                fmt::format("only {} of a head's {} elements rotate", rope.dimensions, head_dim));
   const auto key = [&](std::string_view name) { return joined(architecture, name); };
-  to.pairs.integer(key("rope.dimension_count"), head_dim).real(key("rope.freq_base"), rope.base);
+  to.pairs.integer(key("rope.dimension_count"), rope.dimensions).real(key("rope.freq_base"), rope.base);
   const int64_t original = rope.original_positions > 0 ? rope.original_positions : rope.max_positions;
   const double factor =
       rope.factor > 0 ? rope.factor : static_cast<double>(rope.max_positions) / static_cast<double>(original);
@@ -102,7 +102,7 @@ void add_rope(const Fields& config, std::string_view architecture, const ops::Ro
 }  // namespace
 
 void decoder_config_to_gguf(const Fields& config, std::string_view architecture, GgufConfig& to,
-                            std::string_view rope_type) {
+                            std::string_view rope_type, bool part_rotates) {
   const DecoderSizes sizes = decoder_sizes(config);
   const int64_t head_dim = sizes.attention.head_dim;
   const auto key = [&](std::string_view name) { return joined(architecture, name); };
@@ -116,7 +116,7 @@ void decoder_config_to_gguf(const Fields& config, std::string_view architecture,
       .integer(key("vocab_size"), sizes.model.vocabulary_size)
       .real(key("attention.layer_norm_rms_epsilon"), norm_epsilon(config, "rms_norm_eps", 1e-6));
   const auto rope = rope_scaling(config, head_dim, sizes.model.max_positions, rope_type);
-  add_rope(config, architecture, *rope, head_dim, to);
+  add_rope(config, architecture, *rope, head_dim, part_rotates, to);
 }
 
 int64_t context_within(int64_t max_positions, std::span<const int64_t> windows) {

@@ -10,9 +10,9 @@ namespace martlet::models {
 
 /// Keys of sizes, norms and rotation that all decoder architectures share. `rope_type` is the entry of
 /// `rope_parameters` that counts, where there are several. Throws BadInput for a scaling that the form cannot
-/// say.
+/// say and, unless `part_rotates`, where only a part of every head rotates.
 void decoder_config_to_gguf(const Fields& config, std::string_view architecture, GgufConfig& to,
-                            std::string_view rope_type = {});
+                            std::string_view rope_type = {}, bool part_rotates = false);
 
 /// Layers that see a window only, where the form has no key for it: within the window they are the same
 /// model, so that is how long the file says its context is. `windows` as `layer_windows` gives them.

@@ -1,6 +1,7 @@
 #include "models/loader.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -14,10 +15,11 @@
 namespace martlet::models {
 namespace {
 
-Tensor third(const Tensor& tensor, int index) {
-  const int64_t rows = tensor.dim(0) / 3;
-  return tensor.slice(0, index * rows, (index + 1) * rows);
-}
+/// The parameters that one stored tensor holds, in its order.
+struct Share {
+  NamedWeight named;
+  int64_t rows = 0;
+};
 
 class Loading {
  public:
@@ -26,6 +28,11 @@ class Loading {
 
   void load(nn::Model& model) {
     std::set<const void*> done;
+    nn::walk_parameters(model,
+                        [&](const std::string& path, nn::Parameter& parameter) { note(path, parameter); });
+    for (auto& [name, shares] : shares_)
+      std::sort(shares.begin(), shares.end(),
+                [](const Share& a, const Share& b) { return comes_before(a.named, b.named); });
     nn::walk_parameters(model, [&](const std::string& path, nn::Parameter& parameter) {
       const bool tied = !done.insert(parameter.identity()).second;
       load_parameter(model, path, parameter, tied);
@@ -36,9 +43,41 @@ class Loading {
   }
 
  private:
+  bool is_gguf() const { return form_ == FileForm::kGguf; }
+  Stored stored_form(const NamedWeight& named) const {
+    return is_gguf() ? named.entry->gguf_form : named.entry->hugging_face_form;
+  }
+  std::string usual_name(const NamedWeight& named) const {
+    return is_gguf() ? named.gguf() : named.hugging_face();
+  }
+
+  /// Remembers a parameter that shares its stored tensor with others.
+  void note(const std::string& path, const nn::Parameter& parameter) {
+    NamedWeight named = find_weight_name(family_, path);
+    if (named.entry == nullptr) failed("family {} has no stored name for {}", family_.name, path);
+    if (is_shared(stored_form(named)))
+      shares_[usual_name(named)].push_back({std::move(named), parameter.shape()[0]});
+  }
+
+  /// Where the rows of a parameter begin in the tensor that it shares with others, and how many that has.
+  struct RowsOfShare {
+    int64_t begin = 0;
+    int64_t total = 0;
+    int64_t count = 0;  ///< of parameters
+  };
+  RowsOfShare rows_of(const NamedWeight& named) const {
+    RowsOfShare rows;
+    for (const Share& share : shares_.at(usual_name(named))) {
+      if (comes_before(share.named, named)) rows.begin += share.rows;
+      rows.total += share.rows;
+      ++rows.count;
+    }
+    return rows;
+  }
+
   /// The stored name as this file spells its prefix; the usual spelling when it has none of them.
   std::string spelled(const std::string& usual) const {
-    if (form_ == FileForm::kGguf || source_.has(usual)) return usual;
+    if (is_gguf() || source_.has(usual)) return usual;
     const std::string_view prefix = family_.prefixes.front();
     if (!usual.starts_with(prefix)) return usual;
     for (const std::string_view other : family_.prefixes.subspan(1)) {
@@ -50,46 +89,60 @@ class Loading {
 
   void load_parameter(nn::Model& model, const std::string& path, nn::Parameter& parameter, bool tied) {
     const NamedWeight named = find_weight_name(family_, path);
-    if (named.entry == nullptr) failed("family {} has no stored name for {}", family_.name, path);
-    const bool gguf = form_ == FileForm::kGguf;
-    const std::string name = spelled(gguf ? named.gguf() : named.hugging_face());
-    used_.insert(name);
+    const std::string name = spelled(usual_name(named));
+    const bool is_new = used_.insert(name).second;
     if (tied) return;
+    // A tensor that several parameters share is told of once.
     if (!source_.has(name)) {
-      missing_.add(name);
+      if (is_new) missing_.add(name);
       return;
     }
     try {
-      set(model, path, parameter, name, gguf ? named.entry->gguf_form : named.entry->hugging_face_form);
+      set(model, path, parameter, name, named);
     } catch (const Error& error) {
-      wrong_.add(name, error.what());
+      if (is_new) wrong_.add(name, error.what());
     }
   }
 
-  void set(nn::Model& model, const std::string& path, nn::Parameter& parameter, const std::string& name,
-           Stored form) {
-    const Shape& stored = source_.info(name).shape;
-    Shape expected = parameter.shape();
-    if (third_of(form) >= 0) expected[0] *= 3;
+  /// Throws unless the stored tensor has the shape that the config says; gives its rows.
+  RowsOfShare check_shape(const Shape& stored, const Shape& shape, const NamedWeight& named) const {
+    const Stored form = stored_form(named);
+    RowsOfShare rows;
+    Shape expected = shape;
+    if (is_shared(form)) {
+      rows = rows_of(named);
+      expected[0] = rows.total;
+    }
+    if (form == Stored::kStacked) expected = {rows.count, shape[0], shape[1]};
     if (is_transposed(form)) std::swap(expected[0], expected[1]);
-    if (stored != expected)
+    const bool is_vector = form == Stored::kRow && stored == Shape{shape[1]};
+    if (stored != expected && !is_vector)
       bad_input("shape {}, and the config says {}", stored.to_string(), expected.to_string());
-    if (parameter.shape().rank() != 2) {
+    return rows;
+  }
+
+  void set(nn::Model& model, const std::string& path, nn::Parameter& parameter, const std::string& name,
+           const NamedWeight& named) {
+    const Stored form = stored_form(named);
+    const Shape& stored = source_.info(name).shape;
+    const RowsOfShare rows = check_shape(stored, parameter.shape(), named);
+    const int64_t end = rows.begin + parameter.shape()[0];
+    if (parameter.shape().rank() != 2 || stored.rank() == 1) {
       Tensor tensor = source_.tensor(name);
-      if (third_of(form) >= 0) tensor = third(tensor, third_of(form)).contiguous();
+      if (is_shared(form)) tensor = tensor.slice(0, rows.begin, end).contiguous();
       if (form == Stored::kPlusOne) tensor = plus(tensor, -1);
       if (form == Stored::kInterleavedHeads) tensor = heads_in_halves(tensor, head_dim(model, path));
       // Vectors are small and kernels take them as f32.
-      parameter.set(ops::cast(tensor, DType::kF32));
+      parameter.set(ops::cast(tensor, DType::kF32).reshape(parameter.shape()));
       return;
     }
     ops::Weight weight = source_.weight(name);
     if (is_transposed(form)) weight = ops::Weight(weight.unpack().transpose(0, 1).contiguous());
-    if (third_of(form) >= 0)
-      weight = weight.rows(third_of(form) * weight.rows() / 3, (third_of(form) + 1) * weight.rows() / 3);
+    if (is_shared(form)) weight = weight.rows(rows.begin, end);
     if (form == Stored::kInterleavedHeads) {
-      const Tensor rows = heads_in_halves(weight.storage(), head_dim(model, path));
-      weight = weight.is_packed() ? ops::Weight(weight.format(), rows, weight.columns()) : ops::Weight(rows);
+      const Tensor halves = heads_in_halves(weight.storage(), head_dim(model, path));
+      weight =
+          weight.is_packed() ? ops::Weight(weight.format(), halves, weight.columns()) : ops::Weight(halves);
     }
     parameter.set(weight);
   }
@@ -123,6 +176,7 @@ class Loading {
   const Family& family_;
   FileForm form_;
   const formats::TensorSource& source_;
+  std::map<std::string, std::vector<Share>> shares_;  // by the usual name
   std::set<std::string> used_;
   Findings missing_;
   Findings wrong_;

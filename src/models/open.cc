@@ -24,7 +24,7 @@ OpenModel open_directory(formats::ModelFiles files) {
 OpenModel open_gguf_file(formats::ModelFiles files) {
   OpenModel model;
   model.gguf.emplace(files.path);
-  model.family = &family_of_gguf(model.gguf->metadata().text("general.architecture"));
+  model.family = &family_of_gguf(model.gguf->metadata());
   model.config = model.family->config_from_gguf(*model.gguf);
   model.tree = model.family->build(Fields(model.config, files.path));
   load_weights(*model.tree, *model.family, FileForm::kGguf, model.gguf->tensors());

@@ -30,7 +30,7 @@ constexpr std::string_view kOtherFiles[] = {"generation_config.json", "LICENSE",
 /// A parameter as it will lie in the file.
 struct Part {
   TreeValue value;
-  Stored form;
+  NamedWeight named;
 
   DType dtype() const {
     if (!value.weight.defined()) return value.tensor.dtype();
@@ -49,7 +49,7 @@ class Gathering {
       : family_(*opened.family), options_(options) {
     for (TreeValue& value : tree_values(opened)) {
       if (value.own) {
-        const Part part{std::move(value), Stored::kAsIs};
+        const Part part{std::move(value), {}};
         own_.emplace_back(part.value.path, part.value.shape, part.dtype(), [part] { return part.load(); });
       } else {
         add(std::move(value));
@@ -69,23 +69,23 @@ class Gathering {
 
  private:
   void add(TreeValue value) {
-    const NamedWeight named = find_weight_name(family_, value.path);
+    NamedWeight named = find_weight_name(family_, value.path);
     if (named.entry == nullptr || named.entry->hugging_face.empty())
       failed("family {} has no name in Hugging Face files for {}", family_.name, value.path);
     const std::string name = named.hugging_face();
     if (!parts_.contains(name)) order_.push_back(name);
-    parts_[name].push_back({std::move(value), named.entry->hugging_face_form});
+    parts_[name].push_back({std::move(value), std::move(named)});
   }
 
   /// One tensor of the file from its parts, in the form that the file has.
   formats::OutgoingTensor joined(const std::string& name, std::vector<Part> parts) const {
     std::sort(parts.begin(), parts.end(),
-              [](const Part& a, const Part& b) { return third_of(a.form) < third_of(b.form); });
-    const Stored form = parts.front().form;
-    const bool is_joined = third_of(form) >= 0;
+              [](const Part& a, const Part& b) { return comes_before(a.named, b.named); });
+    const Stored form = parts.front().named.entry->hugging_face_form;
+    const bool is_joined = form == Stored::kJoined || form == Stored::kTransposedJoined;
     if (form != Stored::kAsIs && !is_joined && !is_transposed(form))
       failed("{} is stored in a form that is not written", name);
-    if (parts.size() != (is_joined ? 3u : 1u)) failed("{} has {} parts", name, parts.size());
+    if (parts.size() > 1 && !is_joined) failed("{} has {} parts", name, parts.size());
     Shape shape = parts.front().value.shape;
     DType dtype = parts.front().dtype();
     for (size_t i = 1; i < parts.size(); ++i) {

@@ -48,11 +48,6 @@ const Family& written_family(const OpenModel& model) {
   bad_input("models of the family {} cannot be written as GGUF; those that can are {}", family.name, known);
 }
 
-/// Tables that readers add to the embeddings, and want dense.
-bool is_added_table(std::string_view path) {
-  return path == "embed_positions.weight" || path == "embed_segments.weight";
-}
-
 /// Parameters gathered under the names of the file.
 class GgufGathering {
  public:
@@ -63,12 +58,12 @@ class GgufGathering {
         bad_input(
             "{} is a parameter that a rewrite made and no GGUF file can hold; write a directory instead",
             value.path);
-      const NamedWeight named = find_weight_name(family, value.path);
+      NamedWeight named = find_weight_name(family, value.path);
       if (named.entry == nullptr || named.entry->gguf.empty())
         failed("family {} has no name in GGUF files for {}", family.name, value.path);
       const std::string name = named.gguf();
       if (!parts_.contains(name)) order_.push_back(name);
-      parts_[name].push_back({std::move(value), named.entry->gguf_form});
+      parts_[name].push_back({std::move(value), std::move(named)});
     }
   }
 
@@ -82,11 +77,13 @@ class GgufGathering {
  private:
   struct Part {
     TreeValue value;
-    Stored form;
+    NamedWeight named;
+
+    Stored form() const { return named.entry->gguf_form; }
   };
 
   formats::GgufTensorType wanted(const TreeValue& value) const {
-    if (!value.weight.defined() || is_added_table(value.path)) return {.dtype = DType::kF32};
+    if (!value.weight.defined() || is_kept_dense(value.path)) return {.dtype = DType::kF32};
     return options_.type ? options_.type(value.path, value.weight) : type_of(value.weight);
   }
 
@@ -102,7 +99,7 @@ class GgufGathering {
                      const GgufSaveOptions& options) {
     Tensor storage;
     if (!part.value.weight.defined()) {
-      storage = ops::cast(part.form == Stored::kPlusOne ? plus(part.value.tensor, 1) : part.value.tensor,
+      storage = ops::cast(part.form() == Stored::kPlusOne ? plus(part.value.tensor, 1) : part.value.tensor,
                           type.dtype);
     } else if (type.packed == nullptr) {
       const ops::Weight& weight = part.value.weight;
@@ -114,18 +111,21 @@ class GgufGathering {
     } else {
       storage = options.pack(part.value.path, part.value.weight, *type.packed).storage();
     }
-    return part.form == Stored::kInterleavedHeads ? heads_in_pairs(storage.contiguous(), head_dim) : storage;
+    return part.form() == Stored::kInterleavedHeads ? heads_in_pairs(storage.contiguous(), head_dim)
+                                                    : storage;
   }
 
   formats::OutgoingGgufTensor joined(const std::string& name, std::vector<Part> parts) const {
     std::sort(parts.begin(), parts.end(),
-              [](const Part& a, const Part& b) { return third_of(a.form) < third_of(b.form); });
-    const Stored form = parts.front().form;
+              [](const Part& a, const Part& b) { return comes_before(a.named, b.named); });
+    const Stored form = parts.front().form();
     if (is_transposed(form)) failed("{} is stored in a form that is not written", name);
-    if (parts.size() != (third_of(form) >= 0 ? 3u : 1u)) failed("{} has {} parts", name, parts.size());
+    if (parts.size() > 1 && !is_shared(form)) failed("{} has {} parts", name, parts.size());
     formats::OutgoingGgufTensor tensor{name, parts.front().value.shape, wanted(parts.front().value), {}};
+    if (form == Stored::kStacked)
+      tensor.shape = {static_cast<int64_t>(parts.size()), tensor.shape[0], tensor.shape[1]};
     for (size_t i = 1; i < parts.size(); ++i) {
-      tensor.shape[0] += parts[i].value.shape[0];
+      if (form != Stored::kStacked) tensor.shape[0] += parts[i].value.shape[0];
       const formats::GgufTensorType type = wanted(parts[i].value);
       if (name_of(type) != name_of(tensor.type))
         bad_input("{} joins {} and {}, and a GGUF tensor has one type", name, name_of(tensor.type),
@@ -175,7 +175,7 @@ formats::OutgoingGgufTensor passed_on(const std::string& name, const formats::Te
 std::string_view main_type(std::span<const formats::OutgoingGgufTensor> tensors) {
   std::map<std::string_view, int64_t> elements;
   for (const formats::OutgoingGgufTensor& tensor : tensors)
-    if (tensor.shape.rank() == 2) elements[name_of(tensor.type)] += tensor.shape.element_count();
+    if (tensor.shape.rank() >= 2) elements[name_of(tensor.type)] += tensor.shape.element_count();
   const auto most = std::max_element(elements.begin(), elements.end(),
                                      [](const auto& a, const auto& b) { return a.second < b.second; });
   return most == elements.end() ? "f32" : most->first;
@@ -218,6 +218,11 @@ GgufConfig config_of(const OpenModel& model, const Family& written) {
 }
 
 }  // namespace
+
+bool is_kept_dense(std::string_view path) {
+  return path == "embed_positions.weight" || path == "embed_segments.weight" ||
+         path.ends_with(".router.weight") || path.ends_with(".shared_expert_gate.weight");
+}
 
 GgufSaveOptions with_dtype(DType dtype) {
   GgufSaveOptions options;

@@ -10,8 +10,7 @@ namespace martlet::models {
 
 struct GgufSaveOptions {
   /// The type that a matrix is to have in the file; unless given, each keeps its own. `path` is the
-  /// parameter's in the tree. Matrices of positions and segments, which readers want dense, are not asked
-  /// for, nor are vectors: they are f32.
+  /// parameter's in the tree. Matrices that are kept dense are not asked for, nor are vectors: they are f32.
   std::function<formats::GgufTensorType(std::string_view path, const ops::Weight& weight)> type = {};
   /// Makes a matrix of a packed type that it does not have yet; called when its turn comes. Must be given
   /// where `type` asks for one.
@@ -27,6 +26,10 @@ struct GgufSaveOptions {
 /// rewrites that only a directory can hold, and for a tokenizer that would give other ids.
 void save_gguf(const OpenModel& model, const std::string& path, const GgufSaveOptions& options = {},
                Progress& progress = no_progress());
+
+/// Whether a matrix stays dense, f32, in every file: tables that are added to the embeddings, and what
+/// chooses experts.
+bool is_kept_dense(std::string_view path);
 
 /// A type for every matrix, for GgufSaveOptions.
 GgufSaveOptions with_dtype(DType dtype);

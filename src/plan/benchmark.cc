@@ -8,7 +8,7 @@
 #include "base/interrupt.h"
 #include "base/random.h"
 #include "infer/kv_cache.h"
-#include "nn/layers.h"
+#include "nn/sparse_experts.h"
 #include "nn/tree.h"
 
 namespace martlet::plan {
@@ -24,26 +24,27 @@ constexpr int64_t kForwardTokens = 512;
 // Enough to start threads and to touch every weight once.
 constexpr int64_t kWarmingTokens = 16;
 
-/// What one forward reads and computes with the weights of linear layers.
+/// What one forward of so many tokens reads and computes with the weights of linear layers.
 struct LinearWork {
   double bytes = 0;
   double layer_operations[kArithmeticCount] = {};  ///< of one token
   double head_operations[kArithmeticCount] = {};   ///< of one row of scores
 };
 
-LinearWork linear_work(const nn::ModulePtr& tree) {
+LinearWork linear_work(const nn::ModulePtr& tree, double tokens) {
   LinearWork work;
   std::set<const void*> seen;
-  nn::walk(tree, [&](const std::string& path, const nn::ModulePtr& module) {
+  nn::walk_with_use(tree, [&](const std::string& path, const nn::ModulePtr& module, double use) {
     if (dynamic_cast<const nn::Linear*>(module.get()) == nullptr) return;
     for (const nn::Parameter* parameter : module->parameters()) {
       if (parameter->shape().rank() != 2) continue;
       if (seen.insert(parameter->identity()).second)
-        work.bytes += static_cast<double>(parameter->byte_count());
+        work.bytes += nn::part_in_use(use, tokens) * static_cast<double>(parameter->byte_count());
       const Arithmetic arithmetic =
           parameter->weight().is_interleaved() ? Arithmetic::kInt8 : Arithmetic::kF32;
       double* operations = path.starts_with("layers.") ? work.layer_operations : work.head_operations;
-      operations[static_cast<size_t>(arithmetic)] += 2.0 * static_cast<double>(parameter->element_count());
+      operations[static_cast<size_t>(arithmetic)] +=
+          2.0 * use * static_cast<double>(parameter->element_count());
     }
   });
   return work;
@@ -147,7 +148,7 @@ void check(const nn::ModelShape& shape, const BenchmarkRequest& request) {
 
 double least_seconds(const nn::ModulePtr& tree, const MachineLimits& limits, int64_t tokens, int64_t depth,
                      int64_t batch) {
-  const LinearWork linear = linear_work(tree);
+  const LinearWork linear = linear_work(tree, static_cast<double>(tokens * batch));
   const AttentionWork attention = attention_work(tree);
   const double count = static_cast<double>(tokens), sequences = static_cast<double>(batch);
   const double held = static_cast<double>(depth);

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/human.h"
-#include "nn/layers.h"
+#include "nn/sparse_experts.h"
 
 namespace martlet::plan {
 namespace {
@@ -50,27 +50,28 @@ int64_t widest_inner(const nn::ModulePtr& tree) {
   return widest;
 }
 
-/// Seconds for all products with the matrices of linear layers: `one_row` once through them for one token,
-/// and `a_row` more for each token of many.
+/// Seconds for all products with the matrices of linear layers: `one_row` to read once what a token of each
+/// sequence needs, and `a_row` more for each token of many.
 struct ProductTimes {
   double one_row = 0;
   double a_row = 0;
 };
 
-ProductTimes product_times(const nn::ModulePtr& tree, const MachineProfile& machine) {
+ProductTimes product_times(const nn::ModulePtr& tree, const MachineProfile& machine, int64_t batch) {
   ProductTimes times;
-  nn::walk(tree, [&](const std::string& path, const nn::ModulePtr& module) {
+  nn::walk_with_use(tree, [&](const std::string& path, const nn::ModulePtr& module, double use) {
     if (dynamic_cast<const nn::Linear*>(module.get()) == nullptr) return;
     for (const nn::Parameter* parameter : module->parameters()) {
       if (parameter->shape().rank() != 2) continue;
       const ProductSpeed* speed = machine.find(parameter->type_name());
       if (speed == nullptr)
         failed("the machine's speed with {} weights was not measured", parameter->type_name());
-      times.one_row += static_cast<double>(parameter->byte_count()) / speed->one_row_bytes_per_s;
+      times.one_row += nn::part_in_use(use, static_cast<double>(batch)) *
+                       static_cast<double>(parameter->byte_count()) / speed->one_row_bytes_per_s;
       // Only the last position of a prompt goes through the head.
       if (path.starts_with("layers."))
         times.a_row +=
-            2.0 * static_cast<double>(parameter->element_count()) / speed->many_rows_operations_per_s;
+            2.0 * use * static_cast<double>(parameter->element_count()) / speed->many_rows_operations_per_s;
     }
   });
   return times;
@@ -88,7 +89,7 @@ RunForecast forecast_run(const std::shared_ptr<nn::Model>& tree, const RunGoal& 
   const int64_t inner = std::max(attention.widest, 2 * widest_inner(tree)) + 3 * shape.hidden_size;
   forecast.activation_bytes = std::max(tokens * inner, goal.batch * 2 * shape.vocabulary_size) * f32;
 
-  const ProductTimes products = product_times(tree, machine);
+  const ProductTimes products = product_times(tree, machine, goal.batch);
   const ProductSpeed* plain = machine.find("f32");
   const auto prompt = static_cast<double>(goal.prompt_tokens);
   const auto batch = static_cast<double>(goal.batch);

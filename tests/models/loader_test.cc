@@ -55,7 +55,6 @@ TEST(Loader, ShapesThatContradictTheConfigAreListedWithBoth) {
 TEST(Family, AnUnknownOneIsNamedWithThoseSupported) {
   EXPECT_THROW(family_named("nosuch"), Error);
   EXPECT_EQ(family_named("qwen3").name, "qwen3");
-  EXPECT_EQ(family_of_gguf("llama").name, "llama");
 }
 
 }  // namespace

@@ -82,8 +82,8 @@ TEST_P(SaveGguf, AFileGivesTheBitsOfTheModelAndSoDoesADirectoryMadeOfIt) {
   EXPECT_EQ(values_of(open_model(folder / "again.gguf")), values_of(file));
 }
 INSTANTIATE_TEST_SUITE_P(Families, SaveGguf,
-                         ::testing::Values("llama", "mistral", "qwen2", "qwen3", "smollm3", "minicpm", "gpt2",
-                                           "gemma3_text"));
+                         ::testing::Values("llama", "mistral", "qwen2", "qwen3", "smollm3", "minicpm", "phi3",
+                                           "gpt2", "gemma3_text"));
 
 TEST(SaveGgufTest, EveryFamilyIsWrittenOrRefusedByName) {
   for (const Family* family : families()) {

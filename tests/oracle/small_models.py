@@ -115,6 +115,41 @@ def gemma2_layers(rng):
     return gemma2(rng, num_hidden_layers=3, layer_types=["full_attention", "full_attention", "sliding_attention"])
 
 
+def phi3(rng, **changes):
+    return hf.Phi3ForCausalLM, hf.Phi3Config(**sizes(rng) | dict(sliding_window=rng.choice([None, 1, 9]), pad_token_id=0, bos_token_id=1, eos_token_id=2) | changes)
+
+
+def phi3_longrope(rng, part=1.0):
+    config = sizes(rng, hidden_size=96)
+    pairs = round(24 * part) // 2
+    factors = {name: sorted(rng.uniform(1, most) for _ in range(pairs)) for name, most in (("short_factor", 2), ("long_factor", 9))}
+    return phi3(rng, **config, sliding_window=None, original_max_position_embeddings=32, rope_parameters={
+        "rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": part, **factors})
+
+
+def mixtral(rng, **changes):
+    return hf.MixtralForCausalLM, hf.MixtralConfig(**sizes(rng) | dict(num_local_experts=rng.choice([2, 5, 8]), num_experts_per_tok=2) | changes)
+
+
+def qwen2_moe(rng, **changes):
+    return hf.Qwen2MoeForCausalLM, hf.Qwen2MoeConfig(**sizes(rng) | dict(
+        num_experts=rng.choice([4, 7]), num_experts_per_tok=rng.choice([1, 3]), moe_intermediate_size=48, shared_expert_intermediate_size=rng.choice([32, 80])) | changes)
+
+
+def qwen2_moe_mixed(rng):
+    return qwen2_moe(rng, num_hidden_layers=5, norm_topk_prob=True, mlp_only_layers=[3], decoder_sparse_step=2, qkv_bias=False,
+                     use_sliding_window=True, sliding_window=7, max_window_layers=3)
+
+
+def qwen3_moe(rng, **changes):
+    return hf.Qwen3MoeForCausalLM, hf.Qwen3MoeConfig(**sizes(rng) | dict(
+        num_experts=rng.choice([4, 9]), num_experts_per_tok=rng.choice([2, 4]), moe_intermediate_size=48, norm_topk_prob=True, head_dim=rng.choice([16, 32])) | changes)
+
+
+def qwen3_moe_mixed(rng):
+    return qwen3_moe(rng, num_hidden_layers=4, norm_topk_prob=False, mlp_only_layers=[0], attention_bias=True, use_sliding_window=True, sliding_window=7)
+
+
 FAMILIES = {
     "llama": llama,
     "llama-tied-biases": llama_tied_with_biases,
@@ -136,6 +171,15 @@ FAMILIES = {
     "gpt2": gpt2,
     "gpt2-scaled-by-layer": gpt2_scaled_by_layer,
     "gpt2-unscaled": gpt2_unscaled,
+    "phi3": phi3,
+    "phi3-longrope": phi3_longrope,
+    "phi3-part-of-heads": lambda rng: phi3_longrope(rng, 0.75),
+    "mixtral": mixtral,
+    "mixtral-window": lambda rng: mixtral(rng, sliding_window=9),
+    "qwen2-moe": qwen2_moe,
+    "qwen2-moe-mixed": qwen2_moe_mixed,
+    "qwen3-moe": qwen3_moe,
+    "qwen3-moe-mixed": qwen3_moe_mixed,
     "gemma": gemma,
     "gemma-biases": lambda rng: gemma(rng, attention_bias=True),
     "gemma2": gemma2,

@@ -22,7 +22,7 @@ from test_models import PROGRAM, drawn_minicpm, expect_close, scores, with_scale
 needs_llama_cpp = pytest.mark.skipif(llama_peer is None, reason="llama-cpp-python is not installed")
 # What files can say of the families of small_models.
 WRITTEN = ["llama", "llama-tied-biases", "llama-linear", "llama-yarn", "llama-llama3", "llama-longrope", "llama-longrope-attention", "mistral", "qwen2",
-           "qwen2-window", "smollm3-interval", "gpt2"]
+           "qwen2-window", "smollm3-interval", "gpt2", "phi3", "phi3-longrope", "phi3-part-of-heads", "mixtral", "qwen2-moe", "qwen3-moe"]
 
 
 def qwen3(rng):
@@ -180,7 +180,7 @@ def test_a_file_copied_keeps_its_metadata_and_bytes(tmp_path):
 REFUSED = {
     "llama-dynamic": "rope_type is dynamic", "llama-yarn-mscale": "mscale", "llama-yarn-attention": "attention_factor", "smollm3": "every fourth",
     "gpt2-unscaled": "scale_attn_weights", "gemma3-soft-caps": "attn_logit_softcapping", "gemma3-two-rotations": "every sixth",
-    "gemma-biases": "attention_bias", "gemma2-layers": "every other",
+    "gemma-biases": "attention_bias", "gemma2-layers": "every other", "qwen2-moe-mixed": "qkv_bias", "qwen3-moe-mixed": "attention_bias",
 }
 
 

@@ -41,6 +41,24 @@ def smollm3():
                                                                       eos_token_id=2)
 
 
+def phi3():
+    return transformers.Phi3ForCausalLM, transformers.Phi3Config(**SIZES, pad_token_id=0, bos_token_id=1, eos_token_id=2)
+
+
+def mixtral():
+    return transformers.MixtralForCausalLM, transformers.MixtralConfig(**SIZES, num_local_experts=5, num_experts_per_tok=2)
+
+
+def qwen2_moe():
+    return transformers.Qwen2MoeForCausalLM, transformers.Qwen2MoeConfig(**SIZES, num_experts=6, num_experts_per_tok=3, moe_intermediate_size=40,
+                                                                        shared_expert_intermediate_size=56, mlp_only_layers=[1])
+
+
+def qwen3_moe():
+    return transformers.Qwen3MoeForCausalLM, transformers.Qwen3MoeConfig(**SIZES, head_dim=16, num_experts=6, num_experts_per_tok=3,
+                                                                        moe_intermediate_size=40, norm_topk_prob=True)
+
+
 def gemma3():
     return transformers.Gemma3ForCausalLM, transformers.Gemma3TextConfig(**SIZES, head_dim=16, query_pre_attn_scalar=20, sliding_window=9,
                                                                         layer_types=["sliding_attention", "full_attention", "sliding_attention"],
@@ -52,7 +70,17 @@ def gpt2():
                                                                 resid_pdrop=0, embd_pdrop=0, attn_pdrop=0)
 
 
-@pytest.mark.parametrize("family", [llama, llama_tied, mistral, qwen2, qwen3, smollm3, gemma3, gpt2])
+def of_experts(name: str, got: dict, parameter):
+    """What transformers keeps in one parameter for all experts, from the names of files."""
+    import re
+    layer, part = re.fullmatch(r"model\.layers\.(\d+)\.mlp\.experts\.(gate_up_proj|down_proj)", name).groups()
+    names = [["gate_proj", "up_proj"], ["w1", "w3"]] if part == "gate_up_proj" else [["down_proj"], ["w2"]]
+    prefix, parts = next((prefix, parts) for parts in names for prefix in (f"model.layers.{layer}.mlp", f"model.layers.{layer}.block_sparse_moe")
+                         if f"{prefix}.experts.0.{parts[0]}.weight" in got)
+    return np.stack([np.concatenate([got[f"{prefix}.experts.{expert}.{each}.weight"] for each in parts]) for expert in range(parameter.shape[0])])
+
+
+@pytest.mark.parametrize("family", [llama, llama_tied, mistral, qwen2, qwen3, smollm3, phi3, mixtral, qwen2_moe, qwen3_moe, gemma3, gpt2])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_gradients_agree_with_transformers(family, seed, tmp_path):
     torch.manual_seed(seed)
@@ -80,7 +108,9 @@ def test_gradients_agree_with_transformers(family, seed, tmp_path):
         got.update(safetensors.numpy.load_file(file))
     compared = 0
     for name, parameter in model.named_parameters():
-        stored = got.get(name)
+        stored = of_experts(name, got, parameter) if ".experts." in name else got.get(name)
+        if stored is None and name.endswith("mlp.gate.weight"):
+            stored = got.get(name.replace("mlp", "block_sparse_moe"))
         if stored is None:
             stored = got.get("model." + name, got.get(name.removeprefix("transformer.")))
         assert stored is not None, f"{name} is not among {sorted(got)[:5]}"

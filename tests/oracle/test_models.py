@@ -169,7 +169,8 @@ def test_bert_below_a_head_for_another_task(tmp_path):
 
 
 GGUF_FAMILIES = ["llama", "llama-tied-biases", "llama-linear", "llama-yarn", "llama-llama3", "llama-longrope-attention", "qwen2", "qwen3",
-                 "smollm3-interval", "gpt2", "gemma3-every-sixth"]
+                 "smollm3-interval", "gpt2", "phi3", "phi3-longrope", "phi3-part-of-heads",
+                 "mixtral", "qwen2-moe", "qwen3-moe", "gemma3-every-sixth"]
 
 
 @pytest.mark.parametrize("kind", ["F32", "F16"])
@@ -183,6 +184,7 @@ def test_a_gguf_file_gives_the_scores_of_transformers(family, kind, tmp_path):
 
 # Rows that whole blocks of 256 fill.
 WIDE = {
+    "qwen2-moe": lambda: small_models.qwen2_moe(random.Random(9), hidden_size=256, moe_intermediate_size=256, shared_expert_intermediate_size=512),
     "llama": lambda: small_models.llama(random.Random(7), hidden_size=256, intermediate_size=256),
     "gpt2": lambda: (hf.GPT2LMHeadModel, hf.GPT2Config(vocab_size=131, n_embd=256, n_layer=2, n_head=4, n_positions=128)),
     "gemma3": lambda: (hf.Gemma3ForCausalLM, hf.Gemma3TextConfig(
@@ -234,6 +236,8 @@ def test_a_gguf_file_of_bert(tmp_path):
 READ_BY_OTHERS = {
     "llama": lambda rng: small_models.llama(rng),
     "qwen2": lambda rng: small_models.qwen2(rng),
+    "qwen2-moe": lambda rng: small_models.qwen2_moe(rng),
+    "qwen3-moe": lambda rng: small_models.qwen3_moe(rng, head_dim=128),
     "qwen3": lambda rng: (hf.Qwen3ForCausalLM, hf.Qwen3Config(**small_models.sizes(rng), head_dim=128)),
     "gpt2": lambda rng: (hf.GPT2LMHeadModel, hf.GPT2Config(n_embd=32, n_layer=2, n_head=4)),
     "gemma3": lambda rng: (hf.Gemma3ForCausalLM, hf.Gemma3TextConfig(**small_models.sizes(rng, num_hidden_layers=7), head_dim=256,
