@@ -23,7 +23,9 @@ bool is_sparse(const Fields& config, int64_t layer) {
 }
 
 nn::SparseExpertsShape shape_of(const Fields& config) {
-  nn::SparseExpertsShape shape = experts_shape(config, "num_experts", "moe_intermediate_size");
+  // The key goes by two names.
+  const std::string_view count = config.has("num_local_experts") ? "num_local_experts" : "num_experts";
+  nn::SparseExpertsShape shape = experts_shape(config, count, "moe_intermediate_size");
   shape.normalises = config.boolean("norm_topk_prob", false);
   return shape;
 }

@@ -236,8 +236,7 @@ def test_a_gguf_file_of_bert(tmp_path):
 READ_BY_OTHERS = {
     "llama": lambda rng: small_models.llama(rng),
     "qwen2": lambda rng: small_models.qwen2(rng),
-    "qwen2-moe": lambda rng: small_models.qwen2_moe(rng),
-    "qwen3-moe": lambda rng: small_models.qwen3_moe(rng, head_dim=128),
+    "qwen2-moe": lambda rng: small_models.qwen2_moe(rng, moe_intermediate_size=1408, shared_expert_intermediate_size=5632),
     "qwen3": lambda rng: (hf.Qwen3ForCausalLM, hf.Qwen3Config(**small_models.sizes(rng), head_dim=128)),
     "gpt2": lambda rng: (hf.GPT2LMHeadModel, hf.GPT2Config(n_embd=32, n_layer=2, n_head=4)),
     "gemma3": lambda rng: (hf.Gemma3ForCausalLM, hf.Gemma3TextConfig(**small_models.sizes(rng, num_hidden_layers=7), head_dim=256,
