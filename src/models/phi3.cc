@@ -39,9 +39,11 @@ constexpr std::string_view kSilu[] = {"silu"};
 void config_to_gguf(const Fields& config, GgufConfig& to) {
   require_text(config, "phi3", "hidden_act", "silu", kSilu);
   decoder_config_to_gguf(config, "phi3", to, {}, true);
-  to.pairs.integer("phi3.context_length", decoder_sizes(config).model.max_positions)
-      .integer("phi3.attention.sliding_window",
-               config.integer_within("sliding_window", 0, int64_t{1} << 31, 0));
+  // Readers know the key of the window and do not heed it.
+  const DecoderSizes sizes = decoder_sizes(config);
+  const int64_t window = config.integer_within("sliding_window", 0, int64_t{1} << 31, 0);
+  to.pairs.integer("phi3.context_length", context_within(sizes.model.max_positions, std::span(&window, 1)))
+      .integer("phi3.attention.sliding_window", window);
 }
 
 constexpr WeightName kWeights[] = {

@@ -173,7 +173,7 @@ FAMILIES = {
     "gpt2-unscaled": gpt2_unscaled,
     "phi3": phi3,
     "phi3-longrope": phi3_longrope,
-    "phi3-part-of-heads": lambda rng: phi3_longrope(rng, 0.75),
+    "phi3-longrope-part": lambda rng: phi3_longrope(rng, 0.75),
     "mixtral": mixtral,
     "mixtral-window": lambda rng: mixtral(rng, sliding_window=9),
     "qwen2-moe": qwen2_moe,

@@ -169,7 +169,7 @@ def test_bert_below_a_head_for_another_task(tmp_path):
 
 
 GGUF_FAMILIES = ["llama", "llama-tied-biases", "llama-linear", "llama-yarn", "llama-llama3", "llama-longrope-attention", "qwen2", "qwen3",
-                 "smollm3-interval", "gpt2", "phi3", "phi3-longrope", "phi3-part-of-heads",
+                 "smollm3-interval", "gpt2", "phi3", "phi3-longrope", "phi3-longrope-part",
                  "mixtral", "qwen2-moe", "qwen3-moe", "gemma3-every-sixth"]
 
 
