@@ -3,9 +3,9 @@
 // are sums of integers. When it pays: on any processor with products of bytes; a weight is used as it is
 // read, so that decoding runs as fast as memory, and prompts run several times faster than in f32. Cost: the
 // rounding of activations, about 1/400 of a block's greatest one, and the time to rearrange the weights when
-// a model is opened. The weights' own values stay what they are. The head is left out unless asked for: its
-// rounding goes into the scores as it is (one token of 512 fell 0.5 below the best score, and none with an
-// exact head).
+// a model is opened. The weights' own values stay what they are. The head's rounding goes into the scores as
+// it is (one token of 512 fell 0.5 below the best score): its activations have two codes each, which makes
+// them 256 times finer and costs no time, since decoding waits for the weights.
 //
 // Products of int8 activations with packed weights as sums of integers: Jacob et al., "Quantization and
 // training of neural networks for efficient integer-arithmetic-only inference", 2018; a scale for each block
@@ -24,37 +24,41 @@ bool can_interleave(const nn::Parameter& parameter) {
          ops::cpu::interleaved_bytes(parameter.weight()) > 0;
 }
 
-/// Calls `visit` for every weight that can be interleaved, directly in a Linear that matches; tied ones once.
+/// Calls `visit` with the path, parameter and codes of an activation for every weight that can be
+/// interleaved, directly in a Linear that matches; tied ones once.
 template <typename Visit>
-void each_weight(const nn::ModulePtr& root, std::string_view pattern, const Visit& visit) {
+void each_weight(const nn::ModulePtr& root, const nn::Arguments& arguments, const Visit& visit) {
+  const std::string& pattern = arguments.text("pattern");
+  const std::string& fine = arguments.text("fine");
   std::vector<const void*> seen;
   nn::walk(root, [&](const std::string& path, const nn::ModulePtr& module) {
-    if (path.empty() || module->role() != nn::Linear::kRole || !nn::matches(pattern, path)) return;
+    if (path.empty() || module->role() != nn::Linear::kRole) return;
+    const bool is_plain = nn::matches(pattern, path);
+    if (!is_plain && !nn::matches(fine, path)) return;
     for (nn::Parameter* parameter : module->parameters()) {
       if (!can_interleave(*parameter)) continue;
       if (std::find(seen.begin(), seen.end(), parameter->identity()) != seen.end()) continue;
       seen.push_back(parameter->identity());
-      visit(path, *parameter);
+      visit(path, *parameter, is_plain ? 1 : 2);
     }
   });
 }
 
 void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::RewriteContext& context) {
-  const std::string& pattern = arguments.text("pattern");
-  tree.find(pattern, nn::Linear::kRole);  // refuses a pattern that matches nothing
+  tree.find(arguments.text("pattern"), nn::Linear::kRole);  // refuses a pattern that matches nothing
   const OwnerScope owner(Owner::kWeights);
   // All in one block of memory: a matrix of its own has few whole large pages, and processors read on ahead
   // within a page only.
   int64_t total = 0;
-  each_weight(tree.root(), pattern, [&](const std::string&, const nn::Parameter& parameter) {
+  each_weight(tree.root(), arguments, [&](const std::string&, const nn::Parameter& parameter, int) {
     total += ops::cpu::interleaved_bytes(parameter.weight());
   });
   const Tensor all = Tensor::empty({total}, DType::kU8);
   int64_t at = 0;
-  each_weight(tree.root(), pattern, [&](const std::string& path, nn::Parameter& parameter) {
+  each_weight(tree.root(), arguments, [&](const std::string& path, nn::Parameter& parameter, int codes) {
     const ops::Weight before = parameter.weight();
     const int64_t end = at + ops::cpu::interleaved_bytes(before);
-    tree.set(path, parameter, ops::cpu::interleaved_into(before, all.slice(0, at, end)));
+    tree.set(path, parameter, ops::cpu::interleaved_into(before, all.slice(0, at, end), codes));
     at = end;
     if (context.forget) context.forget(before.storage());
   });
@@ -62,7 +66,7 @@ void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::Rewri
 
 std::optional<nn::Effect> effect(const nn::ModulePtr& root, const nn::Arguments& arguments) {
   nn::Effect effect;
-  each_weight(root, arguments.text("pattern"), [&](const std::string&, const nn::Parameter& parameter) {
+  each_weight(root, arguments, [&](const std::string&, const nn::Parameter& parameter, int) {
     effect.weight_bytes += ops::cpu::interleaved_bytes(parameter.weight()) - parameter.byte_count();
   });
   return effect;
@@ -70,6 +74,8 @@ std::optional<nn::Effect> effect(const nn::ModulePtr& root, const nn::Arguments&
 
 constexpr nn::ArgumentDeclaration kArguments[] = {
     {"pattern", nn::ArgumentType::kPattern, "linear layers whose packed weights are rearranged", "layers.**"},
+    {"fine", nn::ArgumentType::kPattern,
+     "others, whose activations take two int8 codes each: steps of 1/32512 of the greatest", "lm_head"},
 };
 
 }  // namespace
@@ -81,7 +87,7 @@ const nn::Rewrite kInt8Activations{
         "whenever a model with packed weights is run, so running it brings this rewrite along: decoding at "
         "the "
         "speed of memory, prompts several times faster; costs the rounding of activations, to 1/127 of the "
-        "greatest of 32 or 128",
+        "greatest of 32 or 128, before the head to 1/32512",
     .source =
         "Jacob et al., \"Quantization and training of neural networks for efficient integer-arithmetic-only "
         "inference\", 2018; Dettmers et al., \"8-bit optimizers via block-wise quantization\", 2022",

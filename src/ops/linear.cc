@@ -27,8 +27,10 @@ Cost cost_of(const LinearProblem& problem) {
   return cost;
 }
 
-/// A row of x as an interleaved weight takes it: multiples of a block's greatest magnitude / 127.
-void round_to_int8(int64_t block, std::vector<double>& row) {
+/// A row of x as an interleaved weight takes it: multiples of a block's greatest magnitude / steps.
+void round_to_codes(const ActivationForm& form, std::vector<double>& row) {
+  const int64_t block = form.scale_columns();
+  const float steps = form.steps();
   for (size_t first = 0; first < row.size(); first += static_cast<size_t>(block)) {
     const auto begin = row.begin() + static_cast<int64_t>(first);
     const auto end = begin + block;
@@ -36,14 +38,14 @@ void round_to_int8(int64_t block, std::vector<double>& row) {
     float most = 0;
     for (auto value = begin; value != end; ++value)
       most = std::max(most, std::fabs(static_cast<float>(*value)));
-    const float inverse = 127.0f / most;
+    const float inverse = steps / most;
     for (auto value = begin; value != end; ++value) {
       if (!finite)
         *value = NAN;
       else if (most < 0x1p-100f)
         *value = 0;
       else
-        *value = double{std::nearbyint(static_cast<float>(*value) * inverse)} * double{most / 127.0f};
+        *value = double{std::nearbyint(static_cast<float>(*value) * inverse)} * double{most / steps};
     }
   }
 }
@@ -56,11 +58,11 @@ void run_reference_int8(const LinearProblem& problem) {
   Elements y(problem.y);
   const int64_t rows = problem.weight.rows();
   const int64_t columns = problem.weight.columns();
-  const int64_t block = problem.weight.interleaved_format().activations().scale_columns();
+  const ActivationForm form = problem.weight.interleaved_format().activations();
   std::vector<double> rounded(static_cast<size_t>(columns));
   for (int64_t token = 0; token < problem.x.dim(0); ++token) {
     for (int64_t k = 0; k < columns; ++k) rounded[static_cast<size_t>(k)] = x[token * columns + k];
-    round_to_int8(block, rounded);
+    round_to_codes(form, rounded);
     for (int64_t row = 0; row < rows; ++row) {
       double sum = problem.bias.defined() ? Elements(problem.bias)[row] : 0.0;
       for (int64_t k = 0; k < columns; ++k) sum += rounded[static_cast<size_t>(k)] * w[row * columns + k];

@@ -10,6 +10,7 @@
 #include "infer/kv_cache.h"
 #include "nn/sparse_experts.h"
 #include "nn/tree.h"
+#include "ops/packed/interleaved.h"
 
 namespace martlet::plan {
 namespace {
@@ -40,11 +41,12 @@ LinearWork linear_work(const nn::ModulePtr& tree, double tokens) {
       if (parameter->shape().rank() != 2) continue;
       if (seen.insert(parameter->identity()).second)
         work.bytes += nn::part_in_use(use, tokens) * static_cast<double>(parameter->byte_count());
-      const Arithmetic arithmetic =
-          parameter->weight().is_interleaved() ? Arithmetic::kInt8 : Arithmetic::kF32;
+      const ops::Weight& weight = parameter->weight();
+      const Arithmetic arithmetic = weight.is_interleaved() ? Arithmetic::kInt8 : Arithmetic::kF32;
+      const int codes = weight.is_interleaved() ? weight.interleaved_format().activation_codes : 1;
       double* operations = path.starts_with("layers.") ? work.layer_operations : work.head_operations;
       operations[static_cast<size_t>(arithmetic)] +=
-          2.0 * use * static_cast<double>(parameter->element_count());
+          2.0 * use * codes * static_cast<double>(parameter->element_count());
     }
   });
   return work;

@@ -8,6 +8,7 @@
 #include "nn/layers.h"
 #include "nn/tree.h"
 #include "ops/linear.h"
+#include "ops/packed/interleaved.h"
 #include "support/random_model.h"
 
 namespace martlet::compress {
@@ -66,7 +67,7 @@ TEST(Int8Activations, RearrangesPackedWeightsAlone) {
   nn::RewriteHistory history;
   nn::apply_rewrite(module, everywhere(), kOnly, history);
   EXPECT_EQ(history.back().changed, std::vector<std::string>{"up_proj"});
-  EXPECT_EQ(history.back().to_string(), "int8_activations pattern=**: 1 module");
+  EXPECT_EQ(history.back().to_string(), "int8_activations pattern=** fine=lm_head: 1 module");
   EXPECT_TRUE(up_weight(*module).is_interleaved());
   EXPECT_EQ(values_of(up_weight(*module).unpack()), values_of(before));
 }
@@ -96,7 +97,7 @@ TEST(Int8Activations, LeavesOutWhatThePatternDoes) {
       Error);
 }
 
-TEST(Int8Activations, LeavesTheHeadOutUnlessAsked) {
+TEST(Int8Activations, GivesTheHeadTwoCodesUnlessAsked) {
   Draws draws(5);
   const auto model = martlet::testing::random_llama(2);
   const auto linear_at = [&](const char* path) {
@@ -107,11 +108,20 @@ TEST(Int8Activations, LeavesTheHeadOutUnlessAsked) {
   for (const auto& linear : {head, inner})
     linear->weight.set(draws.q4_0(linear->out_features(), linear->in_features()));
   nn::RewriteHistory history;
+  const ops::Weight plain = head->weight.weight();
+  const auto codes = [](const nn::AffineLinear& linear) {
+    const ops::Weight& weight = linear.weight.weight();
+    return weight.is_interleaved() ? weight.interleaved_format().activation_codes : 0;
+  };
   nn::apply_rewrite(model, {"int8_activations"}, kOnly, history);
-  EXPECT_TRUE(inner->weight.weight().is_interleaved());
-  EXPECT_FALSE(head->weight.weight().is_interleaved());
+  EXPECT_EQ(codes(*inner), 1);
+  EXPECT_EQ(codes(*head), 2);
+  head->weight.set(plain);
+  nn::apply_rewrite(model, {"int8_activations", Json::parse(R"({"fine": "no.such"})", "test")}, kOnly,
+                    history);
+  EXPECT_EQ(codes(*head), 0);
   nn::apply_rewrite(model, everywhere(), kOnly, history);
-  EXPECT_TRUE(head->weight.weight().is_interleaved());
+  EXPECT_EQ(codes(*head), 1);
 }
 
 TEST(Int8Activations, TellsOfTheBytesThatItReplaced) {

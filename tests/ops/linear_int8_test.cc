@@ -28,13 +28,32 @@ int64_t drawn_columns(Draws& draws, const PackedFormat& format) {
   return format.block_elements * draws.between(1, 1600 / format.block_elements);
 }
 
-template <typename Test>
-void for_every_format(uint64_t seed, const Test& test) {
-  Draws draws(seed);
-  for (const InterleavedFormat* format : interleaved_formats()) {
-    SCOPED_TRACE(format->source->name);
-    test(draws, *format->source);
+/// The same weight for activations of two codes.
+Weight for_two_codes(const Weight& interleaved) {
+  return Weight(with_two_codes(interleaved.interleaved_format()), interleaved.storage(), interleaved.rows(),
+                interleaved.columns());
+}
+
+/// A format and how many codes an activation has.
+struct Form {
+  const PackedFormat& format;
+  int codes;
+  Weight interleaved(const Weight& weight) const {
+    return codes == 1 ? weight.interleaved() : for_two_codes(weight.interleaved());
   }
+  Weight drawn(Draws& draws, int64_t rows, int64_t columns) const {
+    return interleaved(drawn_weight(draws, format, rows, columns));
+  }
+};
+
+template <typename Test>
+void for_every_form(uint64_t seed, const Test& test) {
+  Draws draws(seed);
+  for (const InterleavedFormat* format : interleaved_formats())
+    for (const int codes : {1, 2}) {
+      SCOPED_TRACE(fmt::format("{}, {} codes", format->source->name, codes));
+      test(draws, Form{*format->source, codes});
+    }
 }
 
 Tensor on_reference(const Tensor& x, const Weight& weight, const Tensor& bias) {
@@ -43,10 +62,10 @@ Tensor on_reference(const Tensor& x, const Weight& weight, const Tensor& bias) {
 }
 
 TEST_F(LinearInt8Test, AnInterleavedWeightHoldsTheSameValues) {
-  for_every_format(1, [](Draws& draws, const PackedFormat& format) {
+  for_every_form(1, [](Draws& draws, const Form& form) {
     for (const int64_t rows : {1, 15, 16, 17, 50}) {
-      const Weight weight = drawn_weight(draws, format, rows, drawn_columns(draws, format));
-      const Weight interleaved = weight.interleaved();
+      const Weight weight = drawn_weight(draws, form.format, rows, drawn_columns(draws, form.format));
+      const Weight interleaved = form.interleaved(weight);
       EXPECT_TRUE(interleaved.is_interleaved());
       EXPECT_EQ(interleaved.shape(), weight.shape());
       EXPECT_EQ(interleaved.type_name(), weight.type_name());
@@ -67,10 +86,10 @@ TEST_F(LinearInt8Test, NoFormatGrowsByMoreThanPadding) {
 
 // Integer sums are exact: what is left is the rounding of a float chain as long as the blocks are many.
 TEST_F(LinearInt8Test, AgreesWithTheDefinition) {
-  for_every_format(2, [](Draws& draws, const PackedFormat& format) {
+  for_every_form(2, [](Draws& draws, const Form& form) {
     for (const int64_t tokens : {1, 2, 3, 8, 12, 13, 25, 40}) {
-      const int64_t rows = draws.between(1, 50), columns = drawn_columns(draws, format);
-      const Weight weight = drawn_weight(draws, format, rows, columns).interleaved();
+      const int64_t rows = draws.between(1, 50), columns = drawn_columns(draws, form.format);
+      const Weight weight = form.drawn(draws, rows, columns);
       const Tensor x = draws.dense({tokens, columns}, DType::kF32);
       const Tensor bias = draws.dense({rows}, DType::kF32);
       const Tensor expected = on_reference(x, weight, bias);
@@ -85,9 +104,9 @@ TEST_F(LinearInt8Test, AgreesWithTheDefinition) {
 }
 
 TEST_F(LinearInt8Test, EveryKernelNumberOfRowsAndThreadsGivesTheSameBits) {
-  for_every_format(3, [](Draws& draws, const PackedFormat& format) {
-    const int64_t rows = draws.between(100, 300), columns = drawn_columns(draws, format);
-    const Weight weight = drawn_weight(draws, format, rows, columns).interleaved();
+  for_every_form(3, [](Draws& draws, const Form& form) {
+    const int64_t rows = draws.between(100, 300), columns = drawn_columns(draws, form.format);
+    const Weight weight = form.drawn(draws, rows, columns);
     const Tensor x = draws.dense({70, columns}, DType::kF32);
     set_thread_count(1);
     const Tensor expected = linear(x, weight);
@@ -134,10 +153,54 @@ TEST_F(LinearInt8Test, ProductsTogetherAreThoseOfEach) {
   }
 }
 
+/// What rounding to half a step may change of each output, and the float chain.
+std::vector<double> rounding_bounds(const Tensor& x, const Weight& weight) {
+  const ActivationForm form = weight.interleaved_format().activations();
+  const std::vector<float> values = x.to_vector<float>(), w = weight.unpack().to_vector<float>();
+  const auto columns = static_cast<size_t>(weight.columns());
+  const auto block = static_cast<size_t>(form.scale_columns());
+  std::vector<double> bounds;
+  for (int64_t token = 0; token < x.dim(0); ++token)
+    for (int64_t row = 0; row < weight.rows(); ++row) {
+      double bound = 0;
+      for (size_t first = 0; first < columns; first += block) {
+        double greatest = 0, weights = 0, products = 0;
+        for (size_t k = first; k < first + block; ++k) {
+          const double value = std::fabs(values[static_cast<size_t>(token) * columns + k]);
+          const double factor = std::fabs(w[static_cast<size_t>(row) * columns + k]);
+          greatest = std::max(greatest, value);
+          weights += factor;
+          products += value * factor;
+        }
+        bound += 0.51 * greatest / static_cast<double>(form.steps()) * weights + 2e-6 * products;
+      }
+      bounds.push_back(bound);
+    }
+  return bounds;
+}
+
+// Two codes: within 1/65024 of a block's greatest value of what f32 activations give.
+TEST_F(LinearInt8Test, NoActivationIsRoundedByMoreThanHalfAStep) {
+  for_every_form(12, [](Draws& draws, const Form& form) {
+    const int64_t columns = drawn_columns(draws, form.format);
+    const Weight plain = drawn_weight(draws, form.format, 33, columns);
+    const Weight weight = form.interleaved(plain);
+    const Tensor x = draws.dense({5, columns}, DType::kF32);
+    const std::vector<float> exact =
+        on_reference(x, plain, Tensor::zeros({33}, DType::kF32)).to_vector<float>();
+    const std::vector<double> bounds = rounding_bounds(x, weight);
+    at_every_level([&] {
+      const std::vector<float> y = linear(x, weight).to_vector<float>();
+      for (size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(y[i], exact[i], bounds[i]) << i;
+    });
+  });
+}
+
 /// Every stored bit set or clear, activations all at their greatest: nothing may saturate on the way.
 TEST_F(LinearInt8Test, TheGreatestCodesAndActivationsDoNotSaturate) {
-  for_every_format(6, [](Draws&, const PackedFormat& format) {
+  for_every_form(6, [](Draws&, const Form& form) {
     const int64_t columns = 512;
+    const PackedFormat& format = form.format;
     for (const uint8_t fill : {0x00, 0xff, 0x80, 0x7f}) {
       std::vector<uint8_t> bytes(static_cast<size_t>(format.row_bytes(columns)), fill);
       // Scales of 1 where f16 numbers stand, so that no infinity hides a sum.
@@ -152,7 +215,7 @@ TEST_F(LinearInt8Test, TheGreatestCodesAndActivationsDoNotSaturate) {
           bytes[static_cast<size_t>(block * format.block_bytes + at + 1)] = 0x3c;
         }
       const Weight weight =
-          Weight(format, Tensor::from(bytes, {1, format.row_bytes(columns)}), columns).interleaved();
+          form.interleaved(Weight(format, Tensor::from(bytes, {1, format.row_bytes(columns)}), columns));
       for (const float value : {1.0f, -1.0f}) {
         const Tensor x = Tensor::from(std::vector<float>(static_cast<size_t>(columns), value), {1, columns});
         const Tensor expected = on_reference(x, weight, Tensor::zeros({1}, DType::kF32));
@@ -163,8 +226,8 @@ TEST_F(LinearInt8Test, TheGreatestCodesAndActivationsDoNotSaturate) {
 }
 
 TEST_F(LinearInt8Test, WhatIsNotFiniteGivesNanInItsRowAlone) {
-  for_every_format(7, [](Draws& draws, const PackedFormat& format) {
-    const Weight weight = drawn_weight(draws, format, 20, 512).interleaved();
+  for_every_form(7, [](Draws& draws, const Form& form) {
+    const Weight weight = form.drawn(draws, 20, 512);
     for (const float bad :
          {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
       std::vector<float> values = draws.dense({3, 512}, DType::kF32).to_vector<float>();

@@ -26,6 +26,8 @@ constexpr std::string_view kInt8Name = "AVX2";
 // Sixteen registers hold the integer sums of four columns; their float sums stay in the L1 cache.
 constexpr int kMostColumns = 4;
 constexpr int kMostSubScaleColumns = 4;
+// A sum waits for an addition only.
+constexpr int kLeastChains = 1;
 
 template <typename Of>
 [[gnu::always_inline]] inline Ints both(Ints a, Ints b, Of of) {
@@ -91,6 +93,12 @@ inline Ints load_signed_bytes(const std::byte* from) {
 inline Ints add(Ints a, Ints b) {
   return both(a, b, [](__m256i x, __m256i y) { return _mm256_add_epi32(x, y); });
 }
+inline Ints subtract(Ints a, Ints b) {
+  return both(a, b, [](__m256i x, __m256i y) { return _mm256_sub_epi32(x, y); });
+}
+inline Ints multiply_ints(Ints a, Ints b) {
+  return both(a, b, [](__m256i x, __m256i y) { return _mm256_mullo_epi32(x, y); });
+}
 inline Ints bit_or(Ints a, Ints b) {
   return both(a, b, [](__m256i x, __m256i y) { return _mm256_or_si256(x, y); });
 }
@@ -151,10 +159,9 @@ Ints dot(Ints sums, Bytes codes, const int8_t* four) {
 inline Ints wide_start(int32_t) {
   return no_ints();
 }
-inline Ints dot_pairs(Ints sums, Ints pairs, int32_t shared) {
+inline Ints multiply_pairs(Ints pairs, int32_t shared) {
   const __m256i all = _mm256_set1_epi32(shared);
-  return both(sums, pairs,
-              [&](__m256i total, __m256i x) { return _mm256_add_epi32(total, _mm256_madd_epi16(x, all)); });
+  return both(pairs, [&](__m256i x) { return _mm256_madd_epi16(x, all); });
 }
 
 inline Lanes all(float value) {

@@ -31,6 +31,7 @@ struct Lanes {
 constexpr std::string_view kInt8Name = "portable";
 constexpr int kMostColumns = 2;
 constexpr int kMostSubScaleColumns = 2;
+constexpr int kLeastChains = 1;
 
 template <typename Result, int kCount, typename Of>
 Result each(Of of) {
@@ -99,6 +100,12 @@ inline Ints load_signed_bytes(const std::byte* from) {
 inline Ints add(const Ints& a, const Ints& b) {
   return each_int([&](int i) { return a.at[i] + b.at[i]; });
 }
+inline Ints subtract(const Ints& a, const Ints& b) {
+  return each_int([&](int i) { return a.at[i] - b.at[i]; });
+}
+inline Ints multiply_ints(const Ints& a, const Ints& b) {
+  return each_int([&](int i) { return a.at[i] * b.at[i]; });
+}
 inline Ints bit_or(const Ints& a, const Ints& b) {
   return each_int([&](int i) { return a.at[i] | b.at[i]; });
 }
@@ -139,11 +146,10 @@ Ints dot(const Ints& sums, const Bytes& codes, const int8_t* four) {
 inline Ints wide_start(int32_t start) {
   return all_ints(start);
 }
-inline Ints dot_pairs(const Ints& sums, const Ints& pairs, int32_t shared) {
+inline Ints multiply_pairs(const Ints& pairs, int32_t shared) {
   const auto low = [](int32_t pair) { return static_cast<int16_t>(pair); };
   const auto high = [](int32_t pair) { return static_cast<int16_t>(pair >> 16); };
-  return each_int(
-      [&](int i) { return sums.at[i] + low(pairs.at[i]) * low(shared) + high(pairs.at[i]) * high(shared); });
+  return each_int([&](int i) { return low(pairs.at[i]) * low(shared) + high(pairs.at[i]) * high(shared); });
 }
 
 inline Lanes all(float value) {

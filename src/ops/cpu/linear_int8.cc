@@ -1,8 +1,8 @@
 // The outer loops of products with int8 activations: how work is cut for the caches and threads.
 //
-// One row of activations: each thread reads a run of groups, which lie one after another in memory, front to
-// back. More rows: activations stand in tiles of a few; a slice of a group is expanded to bytes once, which
-// stay in the L1 cache, and multiplied by every tile of a block of them.
+// Activations stand in tiles of a few rows, a slice of columns after the other. Where one tile is all: each
+// thread reads a run of groups, which lie one after another in memory, front to back. More: a slice of a
+// group stays in the L1 cache while every tile of a block of them is multiplied with it.
 
 #include "ops/cpu/linear_int8.h"
 
@@ -27,11 +27,10 @@ constexpr int64_t kLeastElements = 32 << 10;
 constexpr int64_t kBlockBytes = 2 << 20;
 // Their sums of a few groups, 16 KiB each, stay in the L2 cache.
 constexpr int64_t kMostBlockColumns = 256;
-// Chunks of a slice: its codes take 8 KiB of an L1 cache of 32 KiB.
+// Chunks of a slice: it and a tile's share of it take 4 to 14 KiB of an L1 cache of 32 KiB.
 constexpr int64_t kSliceChunks = 2;
+constexpr int64_t kSliceBlocks = kSliceChunks * kChunkBlocks;
 constexpr int64_t kLineBytes = 64;
-// Blocks of the longer runs of columns that share a scale of activations.
-constexpr int64_t kScaleBlocks = 4;
 // Groups that a thread takes at a time.
 constexpr int64_t kGroupsAtOnce = 4;
 
@@ -47,27 +46,21 @@ class Activations {
         tokens_(x.dim(0)),
         columns_(x.dim(1)),
         tiles_(divided_up(tokens_, most)),
-        words_(side_words(form, columns_)),
-        scales_each_(columns_ / form.scale_columns()),
-        codes_(Tensor::empty({tokens_ * columns_}, DType::kI8)),
-        scales_(Tensor::empty({tokens_ * scales_each_}, DType::kF32)),
-        side_(Tensor::empty({tokens_ * words_}, DType::kI32)),
-        blocks_each_scale_(form.scale_columns() / kCodesBlock) {
+        scale_blocks_(form.scale_columns() / kCodesBlock),
+        codes_(Tensor::empty({tokens_ * columns_ * form.codes}, DType::kI8)),
+        scales_(Tensor::empty({tokens_ * (columns_ / form.scale_columns())}, DType::kF32)),
+        side_(Tensor::empty({tokens_ * side_words(form, columns_) * form.codes}, DType::kI32)) {
     // A division for each tile and slice would cost a twentieth of the product.
     for (int64_t tile = 0; tile <= tiles_; ++tile) firsts_.push_back(tokens_ * tile / tiles_);
+    all_ = {codes_.mutable_data<int8_t>(), scales_.mutable_data<float>(), side_.mutable_data<int32_t>()};
     const float* from = x.data<float>();
-    int8_t* codes = codes_.mutable_data<int8_t>();
-    float* scales = scales_.mutable_data<float>();
-    int32_t* side = side_.mutable_data<int32_t>();
-    all_ = {codes, scales, side, 0};
     const int64_t grain = std::max<int64_t>(1, kLeastElements / std::max<int64_t>(1, columns_));
     parallel_for(tokens_, grain, [&](int64_t begin, int64_t end) {
       for (int64_t token = begin, tile = tile_of(begin); token < end; ++token) {
         while (first(tile + 1) <= token) ++tile;
-        const int64_t at = first(tile), in_tile = token - at;
-        kernels.quantise(from + token * columns_, columns_, form_,
-                         {codes + at * columns_ + 32 * in_tile, scales + at * scales_each_ + in_tile,
-                          side + at * words_ + in_tile, first(tile + 1) - at});
+        for (int64_t block = 0; block < blocks(); block += kSliceBlocks)
+          kernels.quantise(from + token * columns_ + block * kCodesBlock, slice_blocks(block) * kCodesBlock,
+                           form_, column(tile, token - first(tile), block));
       }
     });
   }
@@ -77,23 +70,40 @@ class Activations {
   /// The first row of a tile.
   int64_t first(int64_t tile) const { return firsts_[static_cast<size_t>(tile)]; }
 
-  /// From `block` (of 32 columns, the first of a chunk) on.
+  /// The slice that begins at `block`.
   ActivationTile tile(int64_t index, int64_t block) const {
-    const int64_t at = first(index), width = first(index + 1) - at;
-    const int64_t scale = blocks_each_scale_ == 1 ? block : block / kScaleBlocks;
-    return {all_.codes + at * columns_ + block * kCodesBlock * width,
-            all_.scales + at * scales_each_ + scale * width,
-            all_.side + at * words_ + side_words(form_, block * kCodesBlock) * width, width};
+    const ActivationColumn to = column(index, 0, block);
+    return {to.codes, to.scales, to.side, to.width};
   }
 
  private:
   int64_t tile_of(int64_t token) const { return token * tiles_ / tokens_; }
+  int64_t blocks() const { return columns_ / kCodesBlock; }
+  int64_t slice_blocks(int64_t block) const { return std::min(kSliceBlocks, blocks() - block); }
+
+  /// Row `in_tile` of a tile: where its part of the slice at `block` goes.
+  ActivationColumn column(int64_t tile, int64_t in_tile, int64_t block) const {
+    const int64_t at = first(tile), width = first(tile + 1) - at;
+    // Entries before: those of the slices before, of the tiles before, and of the rows before in a block.
+    const auto offset = [&](int64_t slices_before, int64_t each) {
+      return slices_before * tokens_ + at * each + in_tile;
+    };
+    const int64_t slice = slice_blocks(block);
+    const auto words = [&](int64_t count) { return side_words(form_, count * kCodesBlock); };
+    return {all_.codes + offset(block, slice) * kCodesBlock * form_.codes,
+            all_.scales + offset(block / scale_blocks_, slice / scale_blocks_),
+            all_.side + offset(words(block), words(slice)) * form_.codes, width};
+  }
 
   ActivationForm form_;
-  int64_t tokens_, columns_, tiles_, words_, scales_each_;
+  int64_t tokens_, columns_, tiles_;
+  int64_t scale_blocks_;  // that share a scale
   Tensor codes_, scales_, side_;
-  ActivationTile all_ = {};    // where they begin
-  int64_t blocks_each_scale_;  // 1 or kScaleBlocks
+  struct {
+    int8_t* codes;
+    float* scales;
+    int32_t* side;
+  } all_ = {};  // where they begin
   std::vector<int64_t> firsts_;
 };
 
@@ -101,6 +111,7 @@ class Activations {
 struct Part {
   const Int8Product& product;
   const Int8Kernels& kernels;
+  const Int8Loops& loops;
   const Activations& x;
   int64_t groups;
   int64_t first_group;  ///< counted over all products
@@ -121,18 +132,20 @@ class Product {
     for (const Int8Product& product : products) {
       const InterleavedFormat& format = product.weight->interleaved_format();
       const Int8Kernels& kernels = set.of(format);
+      const Int8Loops& loops = kernels.of(format.activations());
       const int64_t bytes = format.group_bytes(columns_);
-      parts_.push_back({product, kernels, rounded(set, x, format.activations(), kernels.most_columns),
+      parts_.push_back({product, kernels, loops, rounded(set, x, format.activations(), loops.most_columns),
                         divided_up(product.weight->rows(), kGroupRows), groups_, bytes});
       groups_ += parts_.back().groups;
       most_bytes = std::max(most_bytes, bytes);
+      one_tile_ &= parts_.back().x.tiles() == 1;
     }
     grain_ = std::max<int64_t>(1, kLeastBytes / most_bytes);
   }
 
   void run() const {
-    if (tokens_ == 1)
-      run_one();
+    if (one_tile_)
+      run_one_tile();
     else
       run_many();
   }
@@ -155,25 +168,27 @@ class Product {
     }
   }
 
-  void run_one() const {
+  void run_one_tile() const {
     parallel_for(groups_, grain_, [&](int64_t begin, int64_t end) {
+      alignas(64) float factors[kSliceChunks * kChunkFactors];
+      alignas(64) float sums[kMostTileColumns * kGroupRows];
       each_group(begin, end, [&](const Part& part, int64_t group) {
-        alignas(64) float sums[kGroupRows];
-        part.kernels.one_column(part.group(group), columns_, part.x.tile(0, 0), sums);
-        finish(part, group, 1, 0, 1, sums);
+        if (tokens_ == 1)
+          part.loops.row(part.group(group), columns_, part.x.tile(0, 0), sums);
+        else
+          multiply_group(part, group, 0, 1, factors, sums);
+        finish(part, group, 1, 0, tokens_, sums);
       });
     });
   }
 
   struct Scratch {
     explicit Scratch(int64_t most_columns)
-        : memory(allocate(Device::kCpu, kSliceChunks * (kChunkCodes + kChunkFactors * 4) +
-                                            kGroupsAtOnce * most_columns * kGroupRows * 4)),
-          codes(memory.get()),
-          factors(reinterpret_cast<float*>(codes + kSliceChunks * kChunkCodes)),
+        : memory(allocate(Device::kCpu,
+                          (kSliceChunks * kChunkFactors + kGroupsAtOnce * most_columns * kGroupRows) * 4)),
+          factors(reinterpret_cast<float*>(memory.get())),
           sums(factors + kSliceChunks * kChunkFactors) {}
     std::shared_ptr<std::byte> memory;
-    std::byte* codes;
     float* factors;
     float* sums;
   };
@@ -211,13 +226,13 @@ class Product {
       const int64_t from = tiles * block / blocks, to = tiles * (block + 1) / blocks;
       token = part.x.first(from);
       tokens = part.x.first(to) - token;
-      multiply_group(part, group, from, to, scratch, scratch.sums + count++ * tokens * kGroupRows);
+      multiply_group(part, group, from, to, scratch.factors, scratch.sums + count++ * tokens * kGroupRows);
     });
     write();
   }
 
-  /// sums [rows of the tiles][16] = a group times tiles [begin, end).
-  void multiply_group(const Part& part, int64_t group, int64_t begin, int64_t end, const Scratch& scratch,
+  /// sums [rows of the tiles][16] = a group times tiles [begin, end). factors: scratch of a slice.
+  void multiply_group(const Part& part, int64_t group, int64_t begin, int64_t end, float* factors,
                       float* sums) const {
     const Activations& x = part.x;
     const int64_t row = x.first(begin), rows = x.first(end) - row;
@@ -225,24 +240,21 @@ class Product {
     const std::byte* chunk = part.group(group);
     const InterleavedFormat& format = *part.kernels.format;
     const int64_t all = columns_ / kCodesBlock;
-    for (int64_t block = 0; block < all; block += kSliceChunks * kChunkBlocks) {
-      const int64_t blocks = std::min(kSliceChunks * kChunkBlocks, all - block);
-      const std::byte* slice = chunk;
-      for (int64_t done = 0; done < blocks; done += kChunkBlocks) {
-        const int64_t now = std::min(kChunkBlocks, blocks - done);
-        const int64_t at = done / kChunkBlocks;
-        part.kernels.expand(chunk, now, scratch.codes + at * kChunkCodes,
-                            scratch.factors + at * kChunkFactors);
+    for (int64_t block = 0; block < all; block += kSliceBlocks) {
+      const ChunkRun run{chunk, factors, std::min(kSliceBlocks, all - block)};
+      for (int64_t done = 0; done < run.blocks; done += kChunkBlocks) {
+        const int64_t now = std::min(kChunkBlocks, run.blocks - done);
+        part.kernels.read_factors(chunk, now, factors + done / kChunkBlocks * kChunkFactors);
         chunk += format.chunk_bytes(now);
       }
-      // The next slice, which follows this one in memory, is called for while the tiles are computed.
-      const int64_t lines = divided_up(divided_up(chunk - slice, kLineBytes), end - begin);
+      // Among many tiles the next slice, which follows this one in memory, is called for meanwhile.
+      const int64_t lines =
+          end - begin == 1 ? 0 : divided_up(divided_up(chunk - run.chunks, kLineBytes), end - begin);
       for (int64_t tile = begin; tile < end; ++tile) {
         for (int64_t line = 0; line < lines; ++line)
           __builtin_prefetch(chunk + ((tile - begin) * lines + line) * kLineBytes);
         const ActivationTile columns = x.tile(tile, block);
-        part.kernels.tile[columns.width - 1]({scratch.codes, scratch.factors, blocks}, columns,
-                                             sums + (x.first(tile) - row) * kGroupRows);
+        part.loops.tile[columns.width - 1](run, columns, sums + (x.first(tile) - row) * kGroupRows);
       }
     }
   }
@@ -269,6 +281,7 @@ class Product {
 
   int64_t tokens_, columns_;
   int64_t groups_ = 0, grain_ = 1;
+  bool one_tile_ = true;
   std::vector<Activations> activations_;
   std::vector<Part> parts_;
 };
@@ -283,7 +296,7 @@ int64_t side_words(const ActivationForm& form, int64_t columns) {
 
 const Int8Kernels& Int8KernelSet::of(const InterleavedFormat& format) const {
   for (const Int8Kernels& kernels : formats)
-    if (kernels.format == &format) return kernels;
+    if (kernels.format->source == format.source) return kernels;
   failed("there is no int8 kernel for {} weights", format.source->name);
 }
 
@@ -305,8 +318,9 @@ int64_t interleaved_bytes(const Weight& weight) {
   return divided_up(weight.rows(), kGroupRows) * format->group_bytes(weight.columns());
 }
 
-Weight interleaved_into(const Weight& weight, const Tensor& bytes) {
-  const InterleavedFormat& format = *interleaved_format(weight.format());
+Weight interleaved_into(const Weight& weight, const Tensor& bytes, int activation_codes) {
+  const InterleavedFormat& one = *interleaved_format(weight.format());
+  const InterleavedFormat& format = activation_codes == 2 ? with_two_codes(one) : one;
   const Tensor groups =
       bytes.reshape({divided_up(weight.rows(), kGroupRows), format.group_bytes(weight.columns())});
   interleave(format, weight.storage().host_bytes(), weight.rows(), weight.columns(),

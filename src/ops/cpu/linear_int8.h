@@ -1,6 +1,6 @@
 #pragma once
 
-// Products of interleaved weights with activations rounded to int8, on the CPU.
+// Products of interleaved weights with activations rounded to one int8 code or two, on the CPU.
 
 #include <span>
 
@@ -20,8 +20,9 @@ void multiply_int8(const Tensor& x, std::span<const Int8Product> products);
 
 /// Bytes of a packed weight when it is interleaved; 0 where `Weight::interleaved` would leave it as it is.
 int64_t interleaved_bytes(const Weight& weight);
-/// As `Weight::interleaved`, into `bytes`: u8 [interleaved_bytes(weight)], which the result shares.
-Weight interleaved_into(const Weight& weight, const Tensor& bytes);
+/// As `Weight::interleaved`, into `bytes`: u8 [interleaved_bytes(weight)], which the result shares. It will
+/// be multiplied by activations of one code or of two.
+Weight interleaved_into(const Weight& weight, const Tensor& bytes, int activation_codes = 1);
 
 /// Rows of an interleaved weight as f32: row begin + i to out + i * columns.
 void unpack_interleaved_rows(const Weight& weight, int64_t begin, int64_t end, float* out);

@@ -7,9 +7,11 @@
 // the instruction set, so that all kernels give the same bits. Sums of codes times activations are exact
 // integers. A block of 32 columns (kScales, kScalesAndMinima) then adds, with one fused multiply-add each,
 //   integer sum * (weight scale * activation scale), and minimum * sum of the activations.
-// Formats with sub-scales add up integer sum * sub-scale over 128 columns first, a chain of its own; with
+// Formats with sub-scales add up integer sum * sub-scale over 128 columns first, exact integers too; with
 //   minima, that * d + (integer sum of the minima * -dmin), times the activation scale, is added; without,
 //   that * (d * activation scale).
+// Where an activation has two codes, every sum is 255 * the first ones' + the second ones': of integers, but
+// with one fused multiply-add of floats in formats with sub-scales, where integers could overflow.
 
 #include <cstddef>
 #include <cstdint>
@@ -21,11 +23,11 @@
 namespace martlet::ops::cpu {
 
 /// Rows of activations are the columns of a tile: `width` of them side by side, so that whatever a block of
-/// 32 columns of the matrix needs lies together. codes: [blocks][width][32]; scales: [blocks or quarters of
-/// them][width].
-/// side: what makes up for unsigned codes and minima, [..][width]: kScales -zero * sum of a block's
-/// activations; kSubScales the same for 16 columns each; kScalesAndMinima scale * sum as f32;
-/// kSubScalesAndMinima the sums of two blocks as 16-bit pairs.
+/// 32 columns of the matrix needs lies together. codes: [blocks][width][1 or 2 codes][32]; scales: [blocks or
+/// quarters of them][width].
+/// side: what makes up for unsigned codes and minima, [..][width][1 or 2 codes]: kScales -zero * sum of a
+/// block's codes; kSubScales the same for 16 columns each; kScalesAndMinima scale * sum as f32, at the first
+/// code; kSubScalesAndMinima the sums of two blocks as 16-bit pairs.
 struct ActivationTile {
   const int8_t* codes;
   const float* scales;
@@ -41,37 +43,41 @@ struct ActivationColumn {
   int64_t width;
 };
 
-/// Words of `side` a row of activations takes.
+/// Words of `side` a row of activations takes for each code.
 int64_t side_words(const ActivationForm& form, int64_t columns);
 
 /// Factors of a chunk as f32, sixteen lanes each: scales, then minima, d and what else the form needs.
 inline constexpr int64_t kChunkFactors = 17 * 16;
-/// Bytes of a chunk whose codes are expanded to a byte each: vector after vector.
-inline constexpr int64_t kChunkCodes = 256 * 16;
-/// No tile is wider.
+/// No tile is wider, codes counted.
 inline constexpr int64_t kMostTileColumns = 12;
 
-/// Chunks of one group, expanded.
-struct ExpandedChunks {
-  const std::byte* codes;  ///< [chunks][kChunkCodes]
-  const float* factors;    ///< [chunks][kChunkFactors]
-  int64_t blocks;          ///< of 32 columns in all
+/// Neighbouring chunks of one group.
+struct ChunkRun {
+  const std::byte* chunks;
+  const float* factors;  ///< [chunks][kChunkFactors]
+  int64_t blocks;        ///< of 32 columns in all
+};
+
+/// For activations of one code, or of two.
+struct Int8Loops {
+  int64_t most_columns;  ///< of a tile
+  /// sums [16] = a group times one row of activations, which lies in one piece.
+  void (*row)(const std::byte* group, int64_t columns, const ActivationTile& x, float* sums);
+  /// sums [width][16] += chunks times a tile of width i + 1, which stands at the chunks' first column.
+  void (*tile[kMostTileColumns])(const ChunkRun& run, const ActivationTile& x, float* sums);
 };
 
 struct Int8Kernels {
   const InterleavedFormat* format;
-  int64_t most_columns;  ///< of a tile
-  /// A group times one row of activations (a tile of width 1): sixteen sums.
-  void (*one_column)(const std::byte* group, int64_t columns, const ActivationTile& x, float* out);
-  /// A chunk's codes and factors.
-  void (*expand)(const std::byte* chunk, int64_t blocks, std::byte* codes, float* factors);
-  /// sums [width][16] += chunks times a tile of width i + 1, which stands at the chunks' first column.
-  void (*tile[kMostTileColumns])(const ExpandedChunks& chunks, const ActivationTile& x, float* sums);
+  void (*read_factors)(const std::byte* chunk, int64_t blocks, float* factors);
+  Int8Loops loops[2];
+
+  const Int8Loops& of(const ActivationForm& form) const { return loops[form.codes - 1]; }
 };
 
 struct Int8KernelSet {
   std::string_view name;  ///< "AVX-512 VNNI"
-  /// Rounds a row of `columns` activations to int8.
+  /// Rounds a row of `columns` activations to codes.
   void (*quantise)(const float* x, int64_t columns, const ActivationForm& form, const ActivationColumn& to);
   std::span<const Int8Kernels> formats;
   const Int8Kernels& of(const InterleavedFormat& format) const;

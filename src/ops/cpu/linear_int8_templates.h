@@ -69,28 +69,81 @@ struct Cursor {
   const int32_t* side;
 };
 
+/// The same pointer, of which the compiler knows nothing.
+inline const std::byte* unknown(const std::byte* pointer) {
+  asm("" : "+r"(pointer));
+  return pointer;
+}
+
 inline float float_of(int32_t bits) {
   return std::bit_cast<float>(bits);
 }
 
-/// sums += vectors [kFirst, kEnd) of the block times the activations.
+/// sums += vectors [kFirst, kEnd) of the block times the activations. Few sums are added up in several chains
+/// each, which are integers: their order does not matter.
 template <typename Codes, bool kWide, int kFirst, int kEnd, int kWidth>
 [[gnu::always_inline]] inline void add_products(const Cursor& at, Ints (&sums)[kWidth]) {
+  constexpr int kMost = (kEnd - kFirst) / 2;
+  constexpr int kWanted = (kLeastChains + kWidth - 1) / kWidth;
+  constexpr int kMore = (kWanted < kMost ? kWanted : kMost) - 1;  // chains beside `sums`
+  Ints more[kMore == 0 ? 1 : kMore * kWidth];
+  unrolled<kMore * kWidth>([&](auto each) { more[each.value] = no_ints(); });
   unrolled<kEnd - kFirst>([&](auto step) {
-    constexpr int j = kFirst + step.value;
+    // Vectors that share a plane follow each other, so that it need not stay in a register.
+    constexpr int j = kEnd - kFirst == kVectors ? step.value / 2 + step.value % 2 * 4 : kFirst + step.value;
+    constexpr int chain = step.value % (kMore + 1);
     const Bytes codes = Codes::template at<j>(at.planes);
-    unrolled<kWidth>(
-        [&](auto c) { sums[c.value] = dot<kWide>(sums[c.value], codes, at.codes + 32 * c.value + 4 * j); });
+    unrolled<kWidth>([&](auto c) {
+      const int8_t* four = at.codes + 32 * c.value + 4 * j;
+      if constexpr (chain == 0)
+        sums[c.value] = dot<kWide>(sums[c.value], codes, four);
+      else
+        more[(chain - 1) * kWidth + c.value] = dot<kWide>(more[(chain - 1) * kWidth + c.value], codes, four);
+    });
+  });
+  unrolled<kMore * kWidth>([&](auto each) {
+    Ints& total = sums[each.value % kWidth];
+    total = add(total, more[each.value]);
   });
 }
 
-template <int kWidth>
-[[gnu::always_inline]] inline void next_block(Cursor& at, int64_t bytes) {
-  at.planes += bytes;
-  at.codes += 32 * kWidth;
+/// The sums of an activation's codes as one.
+template <int kCodes>
+[[gnu::always_inline]] inline Ints sum_of_codes(const Ints* sums) {
+  if constexpr (kCodes == 1)
+    return sums[0];
+  else
+    return add(subtract(shift_left<8>(sums[0]), sums[0]), sums[1]);  // 255 times the first
+}
+static_assert(kFirstCodeSteps == 255);
+
+/// The same as floats, where 255 times a sum may not fit an integer.
+template <int kCodes>
+[[gnu::always_inline]] inline Lanes floats_of_codes(const Ints* sums) {
+  if constexpr (kCodes == 1)
+    return to_lanes(sums[0]);
+  else
+    return multiply_add(to_lanes(sums[0]), all(kFirstCodeSteps), to_lanes(sums[1]));
 }
 
-// Forms. Each has its factors (from a chunk's header) and `chunk`, which adds a chunk to the totals.
+/// totals = or += sums * scale. Products of integers run beside those of bytes, products of floats do not.
+template <bool kFirst, int kWidth>
+[[gnu::always_inline]] inline void add_scaled(const Ints (&sums)[kWidth], Ints scale,
+                                              Ints (&totals)[kWidth]) {
+  unrolled<kWidth>([&](auto c) {
+    const Ints scaled = multiply_ints(sums[c.value], scale);
+    totals[c.value] = kFirst ? scaled : add(totals[c.value], scaled);
+  });
+}
+
+template <int kCodesEach>
+[[gnu::always_inline]] inline void next_block(Cursor& at, int64_t bytes) {
+  at.planes += bytes;
+  at.codes += 32 * kCodesEach;
+}
+
+// Forms. Each has its factors (from a chunk's header) and `chunk`, which adds a chunk to the totals of kWidth
+// rows of activations of kCodes codes each.
 
 template <bool kMinima, bool kIsWide>
 struct ScalesForm {
@@ -104,12 +157,12 @@ struct ScalesForm {
     }
   }
 
-  template <typename Codes, int kWidth>
+  template <typename Codes, int kCodes, int kWidth>
   [[gnu::always_inline]] static void chunk(const float* factors, int64_t blocks, Cursor& at,
                                            Lanes (&totals)[kWidth]) {
     for (int64_t block = 0; block < blocks; ++block) {
-      Ints sums[kWidth];
-      unrolled<kWidth>([&](auto c) {
+      Ints sums[kWidth * kCodes];
+      unrolled<kWidth * kCodes>([&](auto c) {
         if constexpr (kMinima)
           sums[c.value] = no_ints();
         else
@@ -118,28 +171,28 @@ struct ScalesForm {
       add_products<Codes, kWide, 0, kVectors>(at, sums);
       const Lanes scale = load(factors + 16 * block);
       unrolled<kWidth>([&](auto c) {
-        totals[c.value] =
-            multiply_add(to_lanes(sums[c.value]), multiply(scale, all(at.scales[c.value])), totals[c.value]);
+        const Lanes sum = to_lanes(sum_of_codes<kCodes>(sums + kCodes * c.value));
+        totals[c.value] = multiply_add(sum, multiply(scale, all(at.scales[c.value])), totals[c.value]);
       });
       if constexpr (kMinima) {
         const Lanes minimum = load(factors + 16 * (kChunkBlocks + block));
         unrolled<kWidth>([&](auto c) {
-          totals[c.value] = multiply_add(minimum, all(float_of(at.side[c.value])), totals[c.value]);
+          totals[c.value] = multiply_add(minimum, all(float_of(at.side[kCodes * c.value])), totals[c.value]);
         });
       }
-      next_block<kWidth>(at, Codes::kBytes);
+      next_block<kWidth * kCodes>(at, Codes::kBytes);
       at.scales += kWidth;
-      at.side += kWidth;
+      at.side += kWidth * kCodes;
     }
   }
 };
 
-/// The four bytes of each lane, one after another, as f32.
-inline void store_bytes_as_floats(Ints words, float* to) {
-  store(to, to_lanes(bit_and(words, 0xff)));
-  store(to + 16, to_lanes(bit_and(shift_right<8>(words), 0xff)));
-  store(to + 32, to_lanes(bit_and(shift_right<16>(words), 0xff)));
-  store(to + 48, to_lanes(shift_right<24>(words)));
+/// The four bytes of each lane, one after another, as integers.
+inline void store_bytes_as_ints(Ints words, float* to) {
+  store_ints(to, bit_and(words, 0xff));
+  store_ints(to + 16, bit_and(shift_right<8>(words), 0xff));
+  store_ints(to + 32, bit_and(shift_right<16>(words), 0xff));
+  store_ints(to + 48, shift_right<24>(words));
 }
 
 /// The four bytes of each lane as two vectors of 16-bit pairs.
@@ -159,8 +212,8 @@ struct SubScalesAndMinimaForm {
     const Ints minima = load_ints(header + 2 * kVectorBytes);
     const Ints low = load_ints(header + 3 * kVectorBytes);
     const auto upper = [](Ints words) { return bit_and(shift_right<2>(words), 0x30303030); };
-    store_bytes_as_floats(bit_and(scales, 0x3f3f3f3f), factors);
-    store_bytes_as_floats(bit_or(bit_and(low, 0x0f0f0f0f), upper(scales)), factors + 64);
+    store_bytes_as_ints(bit_and(scales, 0x3f3f3f3f), factors);
+    store_bytes_as_ints(bit_or(bit_and(low, 0x0f0f0f0f), upper(scales)), factors + 64);
     store(factors + 16 * kD, load_f16(header));
     store(factors + 16 * kMinusDmin, multiply(load_f16(header + 32), all(-1)));
     store_bytes_as_pairs(bit_and(minima, 0x3f3f3f3f), factors + 16 * kPairs);
@@ -168,35 +221,35 @@ struct SubScalesAndMinimaForm {
                          factors + 16 * (kPairs + 2));
   }
 
-  template <typename Codes, int kWidth>
+  template <typename Codes, int kCodes, int kWidth>
   [[gnu::always_inline]] static void chunk(const float* factors, int64_t, Cursor& at,
                                            Lanes (&totals)[kWidth]) {
     for (int64_t half = 0; half < 2; ++half) {
-      Lanes scaled[kWidth];
+      Ints scaled[kWidth * kCodes];
       unrolled<4>([&](auto block) {
-        Ints sums[kWidth];
-        unrolled<kWidth>([&](auto c) { sums[c.value] = no_ints(); });
+        Ints sums[kWidth * kCodes];
+        unrolled<kWidth * kCodes>([&](auto c) { sums[c.value] = no_ints(); });
         add_products<Codes, kWide, 0, kVectors>(at, sums);
-        const Lanes scale = load(factors + 16 * (4 * half + block.value));
-        unrolled<kWidth>([&](auto c) {
-          const Lanes sum = to_lanes(sums[c.value]);
-          scaled[c.value] =
-              block.value == 0 ? multiply(sum, scale) : multiply_add(sum, scale, scaled[c.value]);
-        });
-        next_block<kWidth>(at, Codes::kBytes);
+        add_scaled<block.value == 0>(sums, load_ints(factors + 16 * (4 * half + block.value)), scaled);
+        next_block<kWidth * kCodes>(at, Codes::kBytes);
       });
       const Lanes d = load(factors + 16 * kD);
       const Lanes minus_dmin = load(factors + 16 * kMinusDmin);
       const Ints first = load_ints(factors + 16 * (kPairs + 2 * half));
       const Ints second = load_ints(factors + 16 * (kPairs + 2 * half + 1));
       unrolled<kWidth>([&](auto c) {
-        const Ints minima =
-            dot_pairs(dot_pairs(no_ints(), first, at.side[c.value]), second, at.side[kWidth + c.value]);
-        const Lanes both = multiply_add(scaled[c.value], d, multiply(to_lanes(minima), minus_dmin));
+        Ints minima[kCodes];
+        unrolled<kCodes>([&](auto code) {
+          const int32_t* side = at.side + kCodes * c.value + code.value;
+          minima[code.value] =
+              add(multiply_pairs(first, side[0]), multiply_pairs(second, side[kWidth * kCodes]));
+        });
+        const Lanes taken_off = multiply(floats_of_codes<kCodes>(minima), minus_dmin);
+        const Lanes both = multiply_add(floats_of_codes<kCodes>(scaled + kCodes * c.value), d, taken_off);
         totals[c.value] = multiply_add(both, all(at.scales[c.value]), totals[c.value]);
       });
       at.scales += kWidth;
-      at.side += 2 * kWidth;
+      at.side += 2 * kWidth * kCodes;
     }
   }
 };
@@ -207,34 +260,31 @@ struct SubScalesForm {
 
   static void read_factors(const std::byte* header, int64_t, float* factors) {
     for (int64_t sub = 0; sub < 16; ++sub)
-      store(factors + 16 * sub, to_lanes(load_signed_bytes(header + 16 * sub)));
+      store_ints(factors + 16 * sub, load_signed_bytes(header + 16 * sub));
     store(factors + 16 * kD, load_f16(header + 256));
   }
 
-  template <typename Codes, int kWidth>
+  template <typename Codes, int kCodes, int kWidth>
   [[gnu::always_inline]] static void chunk(const float* factors, int64_t, Cursor& at,
                                            Lanes (&totals)[kWidth]) {
     for (int64_t half = 0; half < 2; ++half) {
-      Lanes scaled[kWidth];
+      Ints scaled[kWidth * kCodes];
       unrolled<4>([&](auto block) {
         unrolled<2>([&](auto part) {
-          Ints sums[kWidth];
-          unrolled<kWidth>([&](auto c) { sums[c.value] = all_ints(at.side[c.value]); });
+          Ints sums[kWidth * kCodes];
+          unrolled<kWidth * kCodes>([&](auto c) { sums[c.value] = all_ints(at.side[c.value]); });
+          at.planes = unknown(at.planes);  // or the first half's planes would wait for this one in registers
           add_products<Codes, kWide, 4 * part.value, 4 * part.value + 4>(at, sums);
-          const Lanes scale = load(factors + 16 * (8 * half + 2 * block.value + part.value));
-          unrolled<kWidth>([&](auto c) {
-            const Lanes sum = to_lanes(sums[c.value]);
-            scaled[c.value] = block.value + part.value == 0 ? multiply(sum, scale)
-                                                            : multiply_add(sum, scale, scaled[c.value]);
-          });
-          at.side += kWidth;
+          const Ints scale = load_ints(factors + 16 * (8 * half + 2 * block.value + part.value));
+          add_scaled<block.value + part.value == 0>(sums, scale, scaled);
+          at.side += kWidth * kCodes;
         });
-        next_block<kWidth>(at, Codes::kBytes);
+        next_block<kWidth * kCodes>(at, Codes::kBytes);
       });
       const Lanes d = load(factors + 16 * kD);
       unrolled<kWidth>([&](auto c) {
-        totals[c.value] =
-            multiply_add(scaled[c.value], multiply(d, all(at.scales[c.value])), totals[c.value]);
+        const Lanes sum = floats_of_codes<kCodes>(scaled + kCodes * c.value);
+        totals[c.value] = multiply_add(sum, multiply(d, all(at.scales[c.value])), totals[c.value]);
       });
       at.scales += kWidth;
     }
@@ -243,8 +293,8 @@ struct SubScalesForm {
 
 /// A group is read once, front to back, and the next follows it in memory. The processor sees such a stream
 /// by itself: calling for lines ahead of use made every format slower (q6_k by a third).
-template <typename Form, typename Codes, const InterleavedFormat& kFormat>
-void one_column(const std::byte* group, int64_t columns, const ActivationTile& x, float* out) {
+template <typename Form, typename Codes, const InterleavedFormat& kFormat, int kCodes>
+[[gnu::flatten]] void row(const std::byte* group, int64_t columns, const ActivationTile& x, float* sums) {
   Lanes totals[1] = {no_lanes()};
   Cursor at{group, x.codes, x.scales, x.side};
   alignas(64) float factors[kChunkFactors];
@@ -253,48 +303,44 @@ void one_column(const std::byte* group, int64_t columns, const ActivationTile& x
     const int64_t header = kFormat.header_bytes(blocks);
     Form::read_factors(at.planes, blocks, factors);
     at.planes += header;
-    Form::template chunk<Codes>(factors, blocks, at, totals);
+    Form::template chunk<Codes, kCodes>(factors, blocks, at, totals);
   }
-  store(out, totals[0]);
+  store(sums, totals[0]);
 }
 
-template <typename Form, typename Codes, const InterleavedFormat& kFormat>
-void expand(const std::byte* chunk, int64_t blocks, std::byte* codes, float* factors) {
-  Form::read_factors(chunk, blocks, factors);
-  chunk += kFormat.header_bytes(blocks);
-  for (int64_t block = 0; block < blocks; ++block, chunk += Codes::kBytes)
-    unrolled<kVectors>([&](auto j) {
-      store_bytes(codes, Codes::template at<j.value>(chunk));
-      codes += kVectorBytes;
-    });
-}
-
-template <typename Form, int kWidth>
-void tile(const ExpandedChunks& chunks, const ActivationTile& x, float* sums) {
+/// Codes are taken out of their planes for every tile anew: that runs on pipes which products leave idle, and
+/// packed planes are fewer bytes to load than expanded ones.
+template <typename Form, typename Codes, const InterleavedFormat& kFormat, int kCodes, int kWidth>
+[[gnu::flatten]] void tile(const ChunkRun& run, const ActivationTile& x, float* sums) {
   Lanes totals[kWidth];
   unrolled<kWidth>([&](auto c) { totals[c.value] = load(sums + kRows * c.value); });
-  Cursor at{chunks.codes, x.codes, x.scales, x.side};
-  const float* factors = chunks.factors;
-  for (int64_t left = chunks.blocks; left > 0; left -= kChunkBlocks, factors += kChunkFactors)
-    Form::template chunk<EightBits>(factors, left < kChunkBlocks ? left : kChunkBlocks, at, totals);
+  Cursor at{run.chunks, x.codes, x.scales, x.side};
+  const float* factors = run.factors;
+  for (int64_t left = run.blocks; left > 0; left -= kChunkBlocks, factors += kChunkFactors) {
+    const int64_t blocks = left < kChunkBlocks ? left : kChunkBlocks;
+    at.planes += kFormat.header_bytes(blocks);
+    Form::template chunk<Codes, kCodes>(factors, blocks, at, totals);
+  }
   unrolled<kWidth>([&](auto c) { store(sums + kRows * c.value, totals[c.value]); });
 }
 
-template <typename Form, typename Codes, const InterleavedFormat& kFormat, int... kIndices>
-constexpr Int8Kernels int8_kernels_for(std::integer_sequence<int, kIndices...>) {
-  return {&kFormat,
-          sizeof...(kIndices),
-          one_column<Form, Codes, kFormat>,
-          expand<Form, Codes, kFormat>,
-          {tile<Form, kIndices + 1>...}};
+template <typename Form, typename Codes, const InterleavedFormat& kFormat, int kCodes, int... kIndices>
+constexpr Int8Loops int8_loops(std::integer_sequence<int, kIndices...>) {
+  return {sizeof...(kIndices),
+          row<Form, Codes, kFormat, kCodes>,
+          {tile<Form, Codes, kFormat, kCodes, kIndices + 1>...}};
 }
 
+/// kMost: columns of a tile, codes counted.
 template <typename Form, typename Codes, const InterleavedFormat& kFormat, int kMost>
 constexpr Int8Kernels int8_kernels_of() {
-  return int8_kernels_for<Form, Codes, kFormat>(std::make_integer_sequence<int, kMost>());
+  return {&kFormat,
+          Form::read_factors,
+          {int8_loops<Form, Codes, kFormat, 1>(std::make_integer_sequence<int, kMost>()),
+           int8_loops<Form, Codes, kFormat, 2>(std::make_integer_sequence<int, kMost / 2>())}};
 }
 
-/// Below this a block counts as zeros: 127 / it must be finite.
+/// Below this a block counts as zeros: steps / it must be finite.
 constexpr int32_t kLeastBits = std::bit_cast<int32_t>(0x1p-100f);
 constexpr int32_t kInfinityBits = 0x7f800000;
 
@@ -302,58 +348,86 @@ constexpr int32_t kInfinityBits = 0x7f800000;
 struct BlockScale {
   float inverse;
   float scale;
-  explicit BlockScale(int32_t greatest_bits) {
+  BlockScale(int32_t greatest_bits, float steps) {
     const float most = float_of(greatest_bits);
     const bool is_usable = greatest_bits >= kLeastBits && greatest_bits < kInfinityBits;
-    inverse = is_usable ? 127.0f / most : 0.0f;
-    scale = is_usable ? most / 127.0f : greatest_bits < kLeastBits ? 0.0f : float_of(kInfinityBits + 1);
+    inverse = is_usable ? steps / most : 0.0f;
+    scale = is_usable ? most / steps : greatest_bits < kLeastBits ? 0.0f : float_of(kInfinityBits + 1);
   }
 };
 
-/// The side word or words of block `block`, from the sums of its halves.
-inline void write_side(const ActivationForm& form, const ActivationColumn& to, int64_t block, float scale,
-                       int32_t first, int32_t second) {
-  const int64_t width = to.width;
+/// The side word or words of one code of block `block`, from the sums of its halves. `side` is the code's
+/// first, the next block's is `width` on.
+inline void write_side(const ActivationForm& form, int32_t* side, int64_t width, int64_t block, int32_t first,
+                       int32_t second) {
   switch (form.form) {
     case CodesForm::kScales:
-      to.side[block * width] = -form.zero * (first + second);
+      side[block * width] = -form.zero * (first + second);
       break;
     case CodesForm::kScalesAndMinima:
-      to.side[block * width] = std::bit_cast<int32_t>(scale * static_cast<float>(first + second));
-      break;
+      break;  // of all codes together
     case CodesForm::kSubScalesAndMinima: {
-      int32_t& pair = to.side[block / 2 * width];
+      int32_t& pair = side[block / 2 * width];
       const uint32_t bits = static_cast<uint32_t>(first + second) & 0xffffu;
       pair = static_cast<int32_t>(block % 2 == 0 ? bits : static_cast<uint32_t>(pair) | bits << 16);
       break;
     }
     case CodesForm::kSubScales:
-      to.side[2 * block * width] = -form.zero * first;
-      to.side[(2 * block + 1) * width] = -form.zero * second;
+      side[2 * block * width] = -form.zero * first;
+      side[(2 * block + 1) * width] = -form.zero * second;
       break;
+  }
+}
+
+/// Whole steps as codes: themselves, or 255 * first + second. The quotient is at least 1/510 from a tie.
+template <int kCodes>
+[[gnu::always_inline]] inline void split(Ints steps, Ints (&codes)[kCodes]) {
+  if constexpr (kCodes == 1) {
+    codes[0] = steps;
+  } else {
+    codes[0] = rounded(multiply(to_lanes(steps), all(1.0f / kFirstCodeSteps)));
+    codes[1] = add(subtract(steps, shift_left<8>(codes[0])), codes[0]);
+  }
+}
+
+template <int kCodes>
+void quantise_to(const float* x, int64_t columns, const ActivationForm& form, const ActivationColumn& to) {
+  const int64_t step = form.scale_columns();
+  const int64_t width = to.width * kCodes;
+  for (int64_t first = 0; first < columns; first += step) {
+    Ints most = magnitude_bits(load(x + first));
+    for (int64_t i = 16; i < step; i += 16) most = max(most, magnitude_bits(load(x + first + i)));
+    const BlockScale scale(greatest(most), form.steps());
+    to.scales[first / step * to.width] = scale.scale;
+    for (int64_t i = first; i < first + step; i += 32) {
+      const int64_t block = i / 32;
+      Ints halves[2][kCodes];
+      for (int64_t half = 0; half < 2; ++half) {
+        Ints steps = no_ints();
+        if (scale.inverse != 0) steps = rounded(multiply(load(x + i + 16 * half), all(scale.inverse)));
+        split<kCodes>(steps, halves[half]);
+      }
+      int32_t all_codes = 0;
+      for (int code = 0; code < kCodes; ++code) {
+        int8_t* codes = to.codes + (block * width + code) * 32;
+        store_low_bytes(codes, halves[0][code]);
+        store_low_bytes(codes + 16, halves[1][code]);
+        const int32_t sums[2] = {sum(halves[0][code]), sum(halves[1][code])};
+        write_side(form, to.side + code, width, block, sums[0], sums[1]);
+        all_codes = kFirstCodeSteps * all_codes + sums[0] + sums[1];
+      }
+      if (form.form == CodesForm::kScalesAndMinima)
+        to.side[block * width] = std::bit_cast<int32_t>(scale.scale * static_cast<float>(all_codes));
+    }
   }
 }
 
 inline void quantise(const float* x, int64_t columns, const ActivationForm& form,
                      const ActivationColumn& to) {
-  const int64_t step = form.scale_columns();
-  for (int64_t first = 0; first < columns; first += step) {
-    Ints most = magnitude_bits(load(x + first));
-    for (int64_t i = 16; i < step; i += 16) most = max(most, magnitude_bits(load(x + first + i)));
-    const BlockScale scale(greatest(most));
-    to.scales[first / step * to.width] = scale.scale;
-    for (int64_t i = first; i < first + step; i += 32) {
-      const int64_t block = i / 32;
-      Ints halves[2] = {no_ints(), no_ints()};
-      if (scale.inverse != 0)
-        for (int64_t half = 0; half < 2; ++half)
-          halves[half] = rounded(multiply(load(x + i + 16 * half), all(scale.inverse)));
-      int8_t* codes = to.codes + block * 32 * to.width;
-      store_low_bytes(codes, halves[0]);
-      store_low_bytes(codes + 16, halves[1]);
-      write_side(form, to, block, scale.scale, sum(halves[0]), sum(halves[1]));
-    }
-  }
+  if (form.codes == 1)
+    quantise_to<1>(x, columns, form, to);
+  else
+    quantise_to<2>(x, columns, form, to);
 }
 
 }  // namespace

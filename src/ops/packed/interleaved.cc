@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/error.h"
 #include "base/thread_pool.h"
 #include "ops/packed/bits.h"
 #include "ops/packed/formats.h"
@@ -78,15 +79,15 @@ constexpr auto kSubScalesAndMinima = CodesForm::kSubScalesAndMinima;
 
 namespace packed {
 
-const InterleavedFormat kQ4_0By16{&kQ4_0, kScales, 4, 8, nullptr, four_bits<2>};
-const InterleavedFormat kQ4_1By16{&kQ4_1, kScalesAndMinima, 4, 0, nullptr, four_bits<4>};
-const InterleavedFormat kQ5_0By16{&kQ5_0, kScales, 5, 16, nullptr, five_bits<2>};
-const InterleavedFormat kQ5_1By16{&kQ5_1, kScalesAndMinima, 5, 0, nullptr, five_bits<4>};
-const InterleavedFormat kQ8_0By16{&kQ8_0, kScales, 8, 128, nullptr, eight_bits};
-const InterleavedFormat kIq4NlBy16{&kIq4Nl, kScales, 4, 128, kLevels, four_bits<2>};
-const InterleavedFormat kQ4KBy16{&kQ4K, kSubScalesAndMinima, 4, 0, nullptr, q4_k_codes};
-const InterleavedFormat kQ5KBy16{&kQ5K, kSubScalesAndMinima, 5, 0, nullptr, q5_k_codes};
-const InterleavedFormat kQ6KBy16{&kQ6K, CodesForm::kSubScales, 6, 32, nullptr, q6_k_codes};
+constexpr InterleavedFormat kQ4_0By16{&kQ4_0, kScales, 4, 8, nullptr, four_bits<2>};
+constexpr InterleavedFormat kQ4_1By16{&kQ4_1, kScalesAndMinima, 4, 0, nullptr, four_bits<4>};
+constexpr InterleavedFormat kQ5_0By16{&kQ5_0, kScales, 5, 16, nullptr, five_bits<2>};
+constexpr InterleavedFormat kQ5_1By16{&kQ5_1, kScalesAndMinima, 5, 0, nullptr, five_bits<4>};
+constexpr InterleavedFormat kQ8_0By16{&kQ8_0, kScales, 8, 128, nullptr, eight_bits};
+constexpr InterleavedFormat kIq4NlBy16{&kIq4Nl, kScales, 4, 128, kLevels, four_bits<2>};
+constexpr InterleavedFormat kQ4KBy16{&kQ4K, kSubScalesAndMinima, 4, 0, nullptr, q4_k_codes};
+constexpr InterleavedFormat kQ5KBy16{&kQ5K, kSubScalesAndMinima, 5, 0, nullptr, q5_k_codes};
+constexpr InterleavedFormat kQ6KBy16{&kQ6K, CodesForm::kSubScales, 6, 32, nullptr, q6_k_codes};
 
 }  // namespace packed
 
@@ -94,6 +95,17 @@ namespace {
 
 constexpr const InterleavedFormat* kFormats[] = {
     &kQ4_0By16, &kQ4_1By16, &kQ5_0By16, &kQ5_1By16, &kQ8_0By16, &kIq4NlBy16, &kQ4KBy16, &kQ5KBy16, &kQ6KBy16,
+};
+
+constexpr InterleavedFormat two_codes(InterleavedFormat format) {
+  format.activation_codes = 2;
+  return format;
+}
+
+constexpr InterleavedFormat kTwoCodeFormats[] = {
+    two_codes(kQ4_0By16), two_codes(kQ4_1By16), two_codes(kQ5_0By16),
+    two_codes(kQ5_1By16), two_codes(kQ8_0By16), two_codes(kIq4NlBy16),
+    two_codes(kQ4KBy16),  two_codes(kQ5KBy16),  two_codes(kQ6KBy16),
 };
 
 void copy(std::byte* to, const std::byte* from, int64_t bytes) {
@@ -244,6 +256,12 @@ const InterleavedFormat* interleaved_format(const PackedFormat& source) {
   for (const InterleavedFormat* format : kFormats)
     if (format->source == &source) return format;
   return nullptr;
+}
+
+const InterleavedFormat& with_two_codes(const InterleavedFormat& format) {
+  for (const InterleavedFormat& two : kTwoCodeFormats)
+    if (two.source == format.source) return two;
+  failed("{} has no form for activations of two codes", format.source->name);
 }
 
 void interleave(const InterleavedFormat& format, const std::byte* rows, int64_t row_count, int64_t columns,

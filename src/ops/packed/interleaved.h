@@ -43,12 +43,20 @@ enum class CodesForm : uint8_t {
   kSubScales            ///< (d s) (q - zero); d for 256 columns, s for 16
 };
 
-/// How activations are rounded to int8 for a format: to multiples of the greatest of so many columns / 127.
-/// Formats with blocks of 32 keep that; those with blocks of 256 take 128, which is half of what other
-/// engines use and lets a tile multiply by the scale of activations four times less often.
+/// What a step of the first of two codes of an activation is worth in steps of the second: the least for
+/// which codes of [-127, 127] leave no gap.
+inline constexpr int32_t kFirstCodeSteps = 255;
+
+/// How activations are rounded for a format: to multiples of the greatest of so many columns / 127, or /
+/// 32512 where two int8 codes stand for one: 255 * first + second. Formats with blocks of 32 keep that; those
+/// with blocks of 256 take 128, which is half of what other engines use and lets a tile multiply by the scale
+/// of activations four times less often.
 struct ActivationForm {
   CodesForm form;
   int zero;
+  int codes = 1;  ///< of an activation: 1 or 2
+  /// In which the greatest magnitude of a block is counted.
+  float steps() const { return codes == 1 ? 127.0f : 127.0f * kFirstCodeSteps + 127.0f; }
   int64_t scale_columns() const {
     return form == CodesForm::kScales || form == CodesForm::kScalesAndMinima ? 32 : 128;
   }
@@ -62,8 +70,9 @@ struct InterleavedFormat {
   int zero;               ///< the code of 0; none where there are minima
   const uint8_t* levels;  ///< what a code of four bits stands for, where not for itself; or null
   void (*read_codes)(const std::byte* block, uint8_t* codes);  ///< of one block of the source
+  int activation_codes = 1;  ///< of each activation that the weight is multiplied by
 
-  ActivationForm activations() const { return {form, zero}; }
+  ActivationForm activations() const { return {form, zero, activation_codes}; }
   int64_t block_bytes() const { return 64 * bits; }
   int64_t header_bytes(int64_t blocks) const;
   int64_t chunk_bytes(int64_t blocks) const { return header_bytes(blocks) + blocks * block_bytes(); }
@@ -88,6 +97,8 @@ extern const InterleavedFormat kQ6KBy16;
 /// Null where a format has none.
 const InterleavedFormat* interleaved_format(const PackedFormat& source);
 std::span<const InterleavedFormat* const> interleaved_formats();
+/// The same layout, for activations of two codes each.
+const InterleavedFormat& with_two_codes(const InterleavedFormat& format);
 
 /// Rearranges `row_count` packed rows into groups at `groups`, on all threads.
 void interleave(const InterleavedFormat& format, const std::byte* rows, int64_t row_count, int64_t columns,
