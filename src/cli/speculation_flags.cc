@@ -1,16 +1,36 @@
 #include "cli/speculation_flags.h"
 
+#include <algorithm>
+
 #include "base/error.h"
+#include "base/human.h"
 #include "cli/model_flags.h"
 #include "cli/store.h"
+#include "nn/decoder.h"
 #include "plan/catalogue.h"
 
 namespace martlet::cli {
+namespace {
+
+/// Of "early" or "early:N".
+std::shared_ptr<nn::Model> first_layers_of(const nn::Model& tree, std::string_view text) {
+  const auto* decoder = dynamic_cast<const nn::DecoderModel*>(&tree);
+  if (decoder == nullptr)
+    bad_input("--speculate early wants a model of blocks in a row, and this is {}", tree.kind());
+  int64_t layers = std::max<int64_t>(1, tree.shape().layers / 3);
+  if (const size_t colon = text.find(':'); colon != text.npos)
+    layers = parse_count(text.substr(colon + 1)).value_or(0);
+  return decoder->first_layers(layers);
+}
+
+}  // namespace
 
 void SpeculationFlags::declare(Options& options) {
   options
-      .text("--speculate", "off|ngram|MODEL", speculate_,
-            "guess tokens ahead, from the text so far or with a smaller model; the reply stays the same")
+      .text("--speculate", "off|ngram|early[:N]|MODEL", speculate_,
+            "guess tokens ahead, from the text so far, with the model's own first N layers (a third of them) "
+            "or "
+            "with a smaller model; the reply stays the same")
       .count("--draft", "N", draft_, "tokens guessed at once, at most", 1, 256);
 }
 
@@ -19,6 +39,11 @@ void SpeculationFlags::apply(const infer::LanguageModel& model, infer::Generatio
   generation.draft_tokens = draft_;
   if (speculate_ == "ngram") {
     generation.drafter = [] { return std::make_unique<infer::NgramDrafter>(); };
+    return;
+  }
+  if (speculate_ == "early" || speculate_.starts_with("early:")) {
+    first_layers_ = first_layers_of(model.tree(), speculate_);
+    generation.drafter = [this] { return std::make_unique<infer::EarlyDrafter>(*first_layers_); };
     return;
   }
   models::OpenOptions options{plan::rewrites()};

@@ -23,6 +23,7 @@ class SpeculationFlags {
   std::string speculate_ = "off";
   int64_t draft_ = 16;
   std::optional<infer::LanguageModel> draft_model_;
+  std::shared_ptr<nn::Model> first_layers_;
 };
 
 }  // namespace martlet::cli

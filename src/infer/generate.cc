@@ -193,7 +193,7 @@ class Generation {
     most = std::min(most, options_.max_new_tokens - static_cast<int64_t>(sequence.result.ids.size()) - 1);
     if (limit() > 0) most = std::min(most, limit() - length);
     if (most <= 0 || sequence.forgotten > 0) return {};
-    return sequence.drafter->draft(sequence.text, most);
+    return sequence.drafter->draft(sequence.text, most, sequence.cache);
   }
 
   /// Picks the next tokens of sequences that are read to their end: one, and one more behind every guess that

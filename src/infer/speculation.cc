@@ -15,6 +15,49 @@ uint64_t hash_of(std::span<const int32_t> run) {
 /// A draft ends where the model that makes it is less sure than this.
 constexpr double kLeastProbability = 0.4;
 
+/// Reads `ids` and gives the most probable next one; `probability`: what the model gives it.
+int32_t next(nn::Model& model, std::span<const int32_t> ids, nn::KvCache& cache, double& probability) {
+  nn::Batch batch;
+  batch.add(ids, &cache);
+  const Tensor hidden = model.hidden(batch);
+  const std::vector<float> scores =
+      model.logits(hidden.slice(0, hidden.dim(0) - 1, hidden.dim(0))).to_vector<float>();
+  const auto best = std::max_element(scores.begin(), scores.end());
+  double sum = 0;
+  for (const float score : scores) sum += std::exp(static_cast<double>(score - *best));
+  probability = 1 / sum;
+  return static_cast<int32_t>(best - scores.begin());
+}
+
+/// What follows a text of `length` ids whose last ones are `unread`, the others being in `cache`.
+std::vector<int32_t> likely(nn::Model& model, std::span<const int32_t> unread, size_t length, int64_t most,
+                            nn::KvCache& cache) {
+  const int64_t limit = model.shape().max_positions;
+  if (limit > 0) most = std::min(most, limit - static_cast<int64_t>(length) + 1);
+  std::vector<int32_t> guesses;
+  for (int32_t guess = 0; static_cast<int64_t>(guesses.size()) < most; unread = std::span(&guess, 1)) {
+    double probability = 0;
+    guess = next(model, unread, cache, probability);
+    if (probability < kLeastProbability) break;
+    guesses.push_back(guess);
+  }
+  return guesses;
+}
+
+/// The first layers of a cache, which run ahead of the others.
+class FirstLayers final : public nn::KvCache {
+ public:
+  explicit FirstLayers(GrowingKvCache& all) : all_(all) {}
+  ops::KeyValueTiles append(int64_t layer, ops::CacheFormat format, const Tensor& keys,
+                            const Tensor& values) override {
+    return all_.append(layer, format, keys, values);
+  }
+  int64_t length() const override { return all_.tiles(0).count; }
+
+ private:
+  GrowingKvCache& all_;
+};
+
 }  // namespace
 
 size_t NgramDrafter::continuation(std::span<const int32_t> ids) const {
@@ -29,7 +72,7 @@ size_t NgramDrafter::continuation(std::span<const int32_t> ids) const {
   return 0;
 }
 
-std::vector<int32_t> NgramDrafter::draft(std::span<const int32_t> ids, int64_t most) {
+std::vector<int32_t> NgramDrafter::draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache&) {
   // The last token's runs go in later: they would find themselves.
   for (; known_ + 1 < ids.size(); ++known_)
     for (size_t n = kShortest; n <= std::min(kLongest, known_ + 1); ++n)
@@ -43,37 +86,26 @@ std::vector<int32_t> NgramDrafter::draft(std::span<const int32_t> ids, int64_t m
   return guesses;
 }
 
-int32_t ModelDrafter::next(std::span<const int32_t> ids, double& probability) {
-  nn::Batch batch;
-  batch.add(ids, &cache_);
-  read_.insert(read_.end(), ids.begin(), ids.end());
-  const Tensor hidden = model_.hidden(batch);
-  const std::vector<float> scores =
-      model_.logits(hidden.slice(0, hidden.dim(0) - 1, hidden.dim(0))).to_vector<float>();
-  const auto best = std::max_element(scores.begin(), scores.end());
-  double sum = 0;
-  for (const float score : scores) sum += std::exp(static_cast<double>(score - *best));
-  probability = 1 / sum;
-  return static_cast<int32_t>(best - scores.begin());
-}
-
-std::vector<int32_t> ModelDrafter::draft(std::span<const int32_t> ids, int64_t most) {
-  const int64_t limit = model_.shape().max_positions;
-  if (limit > 0) most = std::min(most, limit - static_cast<int64_t>(ids.size()) + 1);
-  std::vector<int32_t> guesses;
-  if (most <= 0 || ids.empty()) return guesses;
+std::vector<int32_t> ModelDrafter::draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache&) {
+  if (ids.empty()) return {};
   const auto [held, same] = std::mismatch(read_.begin(), read_.end(), ids.begin(), ids.end());
   const auto common = std::min(static_cast<size_t>(held - read_.begin()), ids.size() - 1);
   read_.resize(common);
   cache_.truncate(static_cast<int64_t>(common));
-  std::vector<int32_t> unread(ids.begin() + static_cast<int64_t>(common), ids.end());
-  while (static_cast<int64_t>(guesses.size()) < most) {
-    double probability = 0;
-    const int32_t guess = next(unread, probability);
-    if (probability < kLeastProbability) break;
-    guesses.push_back(guess);
-    unread = {guess};
-  }
+  const std::vector<int32_t> guesses = likely(model_, ids.subspan(common), ids.size(), most, cache_);
+  read_.assign(ids.begin(), ids.end());
+  read_.insert(read_.end(), guesses.begin(), guesses.end());
+  read_.resize(static_cast<size_t>(cache_.length()));
+  return guesses;
+}
+
+std::vector<int32_t> EarlyDrafter::draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) {
+  const int64_t held = read.length();
+  if (held >= static_cast<int64_t>(ids.size())) return {};
+  FirstLayers cache(read);
+  const std::vector<int32_t> guesses =
+      likely(model_, ids.subspan(static_cast<size_t>(held)), ids.size(), most, cache);
+  read.truncate(held);
   return guesses;
 }
 

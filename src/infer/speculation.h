@@ -21,14 +21,15 @@ class Drafter {
  public:
   virtual ~Drafter() = default;
   /// At most `most` guesses of what follows `ids`: prompt and reply, which only grow from call to call.
-  virtual std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most) = 0;
+  /// `read`: what the model that is guessed for has read of them, their beginning; as it was, afterwards.
+  virtual std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) = 0;
 };
 
 /// What followed the last few tokens when they stood in the text before. Saxena, "Prompt Lookup Decoding",
 /// 2023.
 class NgramDrafter final : public Drafter {
  public:
-  std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most) override;
+  std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) override;
 
  private:
   static constexpr size_t kShortest = 2;
@@ -45,15 +46,25 @@ class NgramDrafter final : public Drafter {
 class ModelDrafter final : public Drafter {
  public:
   explicit ModelDrafter(nn::Model& model) : model_(model), cache_(model.shape().layers) {}
-  std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most) override;
+  std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) override;
 
  private:
-  /// Reads `ids` and gives the most probable next one; `probability`: what the model gives it.
-  int32_t next(std::span<const int32_t> ids, double& probability);
-
   nn::Model& model_;
   GrowingKvCache cache_;
   std::vector<int32_t> read_;
+};
+
+/// What the model's own first layers say when its head follows at once: they go on from the keys and values
+/// that they have of the text. Elhoushi et al., "LayerSkip: Enabling Early Exit Inference and
+/// Self-Speculative Decoding", 2024.
+class EarlyDrafter final : public Drafter {
+ public:
+  /// nn::DecoderModel::first_layers of the model that is guessed for.
+  explicit EarlyDrafter(nn::Model& first_layers) : model_(first_layers) {}
+  std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) override;
+
+ private:
+  nn::Model& model_;
 };
 
 /// How many guesses pay, from what forwards took and how often guesses held. Guessing stops where it costs

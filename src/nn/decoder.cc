@@ -51,6 +51,21 @@ std::string DecoderModel::details() const {
   return text;
 }
 
+std::shared_ptr<DecoderModel> DecoderModel::first_layers(int64_t count) const {
+  if (count <= 0 || count > shape_.layers)
+    bad_input("{} layers were wanted of a model that has {}", count, shape_.layers);
+  ModelShape shape = shape_;
+  shape.layers = count;
+  auto result = std::make_shared<DecoderModel>(shape, options_);
+  result->embed_tokens.set(embed_tokens.get());
+  result->embed_positions.set(embed_positions.get());
+  for (const Slot* layer : layers->children().first(static_cast<size_t>(count)))
+    result->layers->push_back(std::dynamic_pointer_cast<Block>(layer->module()));
+  result->norm.set(norm.get());
+  result->lm_head.set(lm_head.get());
+  return result;
+}
+
 Tensor DecoderModel::hidden(const Batch& batch) {
   Tensor x = embed_tokens->forward(batch.ids());
   if (options_.embedding_scale != 1) ops::scale_in_place(x, options_.embedding_scale);

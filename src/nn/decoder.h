@@ -40,6 +40,9 @@ class DecoderModel final : public Model {
   std::string_view kind() const override { return "DecoderModel"; }
   std::string details() const override;
   const ModelShape& shape() const override { return shape_; }
+  /// A model of the first `count` blocks alone, between the same embedding, norm and head: all its modules
+  /// are this one's. Throws BadInput unless 0 < count <= layers.
+  std::shared_ptr<DecoderModel> first_layers(int64_t count) const;
   Tensor hidden(const Batch& batch) override;
   Tensor logits(const Tensor& hidden) override;
   Tensor loss(const Tensor& hidden, const Tensor& targets, int64_t ignored) override;

@@ -28,11 +28,18 @@ TEST_F(RunAhead, GuessesAndKeptPromptsChangeNoReply) {
   const std::string folder = scratch_.path() + "/prompts";
   for (const std::string& words :
        {std::string("--speculate ngram"), "--speculate " + model_.path() + " --draft 4",
+        std::string("--speculate early"), std::string("--speculate early:1 --kv-cache f32"),
         "--prompt-cache " + folder, "--prompt-cache " + folder + " --speculate ngram --batch 3"}) {
     const Outcome outcome = reply(words);
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     EXPECT_EQ(outcome.out, plain.out) << words;
   }
+}
+
+TEST_F(RunAhead, MoreEarlyLayersThanThereAreIsRefused) {
+  const Outcome outcome = reply("--speculate early:99");
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_THAT(outcome.err, HasSubstr("99 layers"));
 }
 
 TEST_F(RunAhead, ADraftModelOfAnotherVocabularyIsRefusedWithBothSizes) {

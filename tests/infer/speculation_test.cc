@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <gtest/gtest.h>
 
+#include "base/error.h"
 #include "base/random.h"
 #include "base/thread_pool.h"
 #include "infer/generate.h"
 #include "models/open.h"
+#include "nn/decoder.h"
 #include "plan/catalogue.h"
 #include "support/random_model.h"
 
@@ -32,6 +34,7 @@ std::vector<int32_t> looked_up(const std::vector<int32_t>& ids, int64_t most) {
 TEST(NgramDrafter, GuessesWhatFollowedTheLongestRunWhereItStoodLast) {
   const Philox random(4);
   uint64_t draw = 0;
+  GrowingKvCache unused(1);
   for (int text = 0; text < 20; ++text) {
     NgramDrafter drafter;
     std::vector<int32_t> ids;
@@ -40,7 +43,7 @@ TEST(NgramDrafter, GuessesWhatFollowedTheLongestRunWhereItStoodLast) {
         ids.push_back(static_cast<int32_t>(random.below(++draw, 3)));
       ++draw;
       if (ids.size() >= 2) {
-        EXPECT_EQ(drafter.draft(ids, 7), looked_up(ids, 7));
+        EXPECT_EQ(drafter.draft(ids, 7, unused), looked_up(ids, 7));
       }
     }
   }
@@ -48,9 +51,10 @@ TEST(NgramDrafter, GuessesWhatFollowedTheLongestRunWhereItStoodLast) {
 
 TEST(NgramDrafter, GuessesNothingOfNewText) {
   NgramDrafter drafter;
-  EXPECT_TRUE(drafter.draft(std::vector<int32_t>{}, 4).empty());
-  EXPECT_TRUE(drafter.draft(std::vector<int32_t>{1}, 4).empty());
-  EXPECT_TRUE(drafter.draft(std::vector<int32_t>{1, 2, 3, 4, 5}, 4).empty());
+  GrowingKvCache unused(1);
+  EXPECT_TRUE(drafter.draft(std::vector<int32_t>{}, 4, unused).empty());
+  EXPECT_TRUE(drafter.draft(std::vector<int32_t>{1}, 4, unused).empty());
+  EXPECT_TRUE(drafter.draft(std::vector<int32_t>{1, 2, 3, 4, 5}, 4, unused).empty());
 }
 
 /// Seconds that a text of `tokens` takes, where a forward takes 1 and a little for each guess, guesses cost
@@ -91,7 +95,7 @@ TEST(DraftLength, GuessesFarWhereTheyHoldAndLosesLittleWhereTheyDoNot) {
 class Knowing final : public Drafter {
  public:
   Knowing(std::vector<std::vector<int32_t>> texts, double wrong) : texts_(std::move(texts)), wrong_(wrong) {}
-  std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most) override {
+  std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache&) override {
     std::vector<int32_t> guesses;
     for (const std::vector<int32_t>& text : texts_) {
       if (text.size() < ids.size() || !std::equal(ids.begin(), ids.end(), text.begin())) continue;
@@ -200,12 +204,35 @@ class SpeculationOfPacked : public Speculation {
   }
   static models::OpenOptions options() {
     return {.catalogue = plan::rewrites(),
-            .rewrites = {{"quantize", Json(Json::Object{}).set("to", "q8_0")}, {"int8_activations"}}};
+            .rewrites = {
+                {"quantize", Json(Json::Object{}).set("to", "q8_0")}, {"int8_activations"}, {"kv_cache"}}};
   }
 };
 
 TEST_F(SpeculationOfPacked, RepliesAreTheSameInEverySchedule) {
   expect_same_in_every_schedule(300);
+}
+
+TEST_F(Speculation, EarlyLayersGuessWithoutAChangeAndAllLayersGuessRight) {
+  const auto& decoder = dynamic_cast<const nn::DecoderModel&>(tree());
+  GenerationOptions plain;
+  plain.max_new_tokens = 40;
+  const std::vector<std::vector<int32_t>> asked = prompts(Philox(5), 6);
+  const std::vector<Generated> wanted = generate(tree(), asked, plain);
+  for (int64_t layers = 1; layers <= tree().shape().layers; ++layers) {
+    const std::shared_ptr<nn::Model> first = decoder.first_layers(layers);
+    GenerationOptions guessing = plain;
+    guessing.drafter = [&] { return std::make_unique<EarlyDrafter>(*first); };
+    const std::vector<Generated> got = generate(tree(), asked, guessing);
+    for (size_t i = 0; i < got.size(); ++i) {
+      EXPECT_EQ(got[i].ids, wanted[i].ids) << layers << " layers";
+      if (layers == tree().shape().layers) {
+        EXPECT_EQ(got[i].accepted, got[i].drafted) << "the whole model knows what it will say";
+      }
+    }
+  }
+  EXPECT_THROW(decoder.first_layers(tree().shape().layers + 1), Error);
+  EXPECT_THROW(decoder.first_layers(0), Error);
 }
 
 TEST_F(Speculation, AConversationIsTheSameAfterGuesses) {
