@@ -27,7 +27,9 @@ double ReplyStatistics::tokens_per_second() const {
 }
 
 ChatSession::ChatSession(const infer::LanguageModel& model, text::ChatFormat format)
-    : model_(model), format_(std::move(format)), context_(model.tree().shape().layers) {
+    : model_(model),
+      format_(std::move(format)),
+      context_(model.tree().shape().layers, model.tree().shape().lead_positions) {
   format_.choose(false);  // says at once when the model cannot chat
   model_.tokenizer();
 }

@@ -336,7 +336,8 @@ std::vector<Generated> generate(nn::Model& model, std::span<const std::vector<in
   for (size_t first = 0; first < prompts.size(); first += width) {
     std::vector<Sequence> sequences;
     for (size_t i = first; i < std::min(first + width, prompts.size()); ++i)
-      sequences.push_back({i, &prompts[i], GrowingKvCache(model.shape().layers)});
+      sequences.push_back(
+          {i, &prompts[i], GrowingKvCache(model.shape().layers, model.shape().lead_positions)});
     Generation(model, options, on_token).run(sequences);
     for (Sequence& sequence : sequences) results[sequence.number] = std::move(sequence.result);
   }

@@ -72,7 +72,7 @@ int64_t forgotten_ids(int64_t length, int64_t limit);
 
 /// What a model has read of one text, for the next call that begins with the same ids.
 struct ReadContext {
-  explicit ReadContext(int64_t layers) : cache(layers) {}
+  explicit ReadContext(int64_t layers, int64_t lead = 0) : cache(layers, lead) {}
   GrowingKvCache cache;
   std::vector<int32_t> ids;  ///< one a position of the cache
 };

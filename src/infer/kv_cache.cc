@@ -61,10 +61,11 @@ void GrowingKvCache::copy_prefix(const GrowingKvCache& other, int64_t length) {
   truncate(0);
   if (length == 0) return;
   for (int64_t layer = 0; layer < layer_count(); ++layer)
-    put(layer, other.layers_[static_cast<size_t>(layer)].first(length));
+    put(layer, other.layers_[static_cast<size_t>(layer)].first(lead_ + length));
 }
 
 void GrowingKvCache::truncate(int64_t length) {
+  if (length > 0) length += lead_;
   for (ops::KeyValueTiles& layer : layers_) layer.count = std::min(layer.count, length);
 }
 

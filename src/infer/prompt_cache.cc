@@ -147,7 +147,7 @@ int64_t PromptCache::load(std::span<const int32_t> prompt, GrowingKvCache& cache
     if (most == 0) return 0;
     try {
       const Entry entry(best);
-      entry.fill(cache, static_cast<int64_t>(entry.ids().size()));
+      entry.fill(cache, cache.lead() + static_cast<int64_t>(entry.ids().size()));
       cache.truncate(most);
       fs::last_write_time(best, fs::file_time_type::clock::now(), ignored);
       return most;
@@ -162,7 +162,7 @@ int64_t PromptCache::load(std::span<const int32_t> prompt, GrowingKvCache& cache
 
 void PromptCache::keep(std::span<const int32_t> prompt, const GrowingKvCache& cache) const {
   const auto positions = static_cast<int64_t>(prompt.size());
-  GrowingKvCache own(cache.layer_count());
+  GrowingKvCache own(cache.layer_count(), cache.lead());
   own.copy_prefix(cache, positions);
   const Tensor ids = Tensor::from(std::vector<int32_t>(prompt.begin(), prompt.end()), {positions});
   std::vector<formats::OutgoingTensor> tensors = {{"ids", ids}, {"layouts", layouts_of(own)}};

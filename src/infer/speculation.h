@@ -45,7 +45,8 @@ class NgramDrafter final : public Drafter {
 /// What a smaller model of the same vocabulary says.
 class ModelDrafter final : public Drafter {
  public:
-  explicit ModelDrafter(nn::Model& model) : model_(model), cache_(model.shape().layers) {}
+  explicit ModelDrafter(nn::Model& model)
+      : model_(model), cache_(model.shape().layers, model.shape().lead_positions) {}
   std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) override;
 
  private:

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "models/bert.h"
+#include "models/cpm.h"
 #include "models/family.h"
 #include "models/gemma.h"
 #include "models/gemma3.h"
@@ -17,7 +18,7 @@ namespace {
 
 constexpr const Family* kFamilies[] = {&kLlama,  &kMistral, &kQwen2,      &kQwen3,    &kSmolLm3, &kMiniCpm,
                                        &kPhi3,   &kMixtral, &kQwen2Moe,   &kQwen3Moe, &kGpt2,    &kGemma,
-                                       &kGemma2, &kGemma3,  &kGemma3Text, &kBert};
+                                       &kGemma2, &kGemma3,  &kGemma3Text, &kCpmAnt,   &kCpmBee,  &kBert};
 
 }  // namespace
 

@@ -46,17 +46,17 @@ struct GgufConfig {
 };
 
 struct Family {
-  std::string_view name;               ///< `model_type` in config.json
-  std::string_view gguf_architecture;  ///< `general.architecture`; empty when there is none
+  std::string_view name;                    ///< `model_type` in config.json
+  std::string_view gguf_architecture = {};  ///< `general.architecture`; empty when there is none
   /// Builds the tree, without values, from Hugging Face's keys. Throws BadInput naming the key.
   std::shared_ptr<nn::Model> (*build)(const Fields& config);
   /// A GGUF file's metadata as Hugging Face's keys; null where there is no such file form.
-  Json (*config_from_gguf)(const formats::GgufFile& file);
+  Json (*config_from_gguf)(const formats::GgufFile& file) = nullptr;
   std::span<const WeightName> weights;
   /// Prefixes that some files leave out or write instead of `prefixes[0]`.
   std::span<const std::string_view> prefixes;
   /// Patterns (as in nn/tree.h) of stored names that are no parameters.
-  std::span<const std::string_view> ignored;
+  std::span<const std::string_view> ignored = {};
   /// The class of transformers that reads such a directory.
   std::string_view transformers_class = {};
   /// The way back of `config_from_gguf`; null where such models cannot be written. Throws BadInput naming

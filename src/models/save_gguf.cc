@@ -221,7 +221,8 @@ GgufConfig config_of(const OpenModel& model, const Family& written) {
 
 bool is_kept_dense(std::string_view path) {
   return path == "embed_positions.weight" || path == "embed_segments.weight" ||
-         path.ends_with(".router.weight") || path.ends_with(".shared_expert_gate.weight");
+         path == "position_bias.relative_attention_bias" || path.ends_with(".router.weight") ||
+         path.ends_with(".shared_expert_gate.weight");
 }
 
 GgufSaveOptions with_dtype(DType dtype) {

@@ -27,8 +27,8 @@ struct GgufSaveOptions {
 void save_gguf(const OpenModel& model, const std::string& path, const GgufSaveOptions& options = {},
                Progress& progress = no_progress());
 
-/// Whether a matrix stays dense, f32, in every file: tables that are added to the embeddings, and what
-/// chooses experts.
+/// Whether a matrix stays dense, f32, in every file: tables that are added to the embeddings or to
+/// scores, and what chooses experts.
 bool is_kept_dense(std::string_view path);
 
 /// A type for every matrix, for GgufSaveOptions.

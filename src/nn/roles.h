@@ -79,7 +79,9 @@ struct ModelShape {
   int64_t hidden_size = 0;
   int64_t layers = 0;
   int64_t max_positions = 0;  ///< 0: no limit of its own
-  bool generates = true;      ///< has a head that predicts the next token
+  /// Rows that the model puts before every sequence by itself; caches hold them too, and do not count them.
+  int64_t lead_positions = 0;
+  bool generates = true;  ///< has a head that predicts the next token
 };
 
 class Model : public Module {

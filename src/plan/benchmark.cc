@@ -76,7 +76,8 @@ double median(std::vector<double> values) {
 class Bench {
  public:
   Bench(nn::Model& model, int64_t batch) : model_(model), batch_(batch), random_(1) {
-    for (int64_t i = 0; i < batch; ++i) caches_.emplace_back(model.shape().layers);
+    for (int64_t i = 0; i < batch; ++i)
+      caches_.emplace_back(model.shape().layers, model.shape().lead_positions);
   }
 
   /// One forward of so many new tokens for every sequence, in pieces; then the scores of the last ones.

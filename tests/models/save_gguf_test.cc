@@ -87,9 +87,9 @@ INSTANTIATE_TEST_SUITE_P(Families, SaveGguf,
 
 TEST(SaveGgufTest, EveryFamilyIsWrittenOrRefusedByName) {
   for (const Family* family : families()) {
-    const bool refused = family->name == "bert";
+    const bool refused = family->name == "bert" || family->name.starts_with("cpm");
     EXPECT_EQ(family->config_to_gguf == nullptr, refused) << family->name;
-    EXPECT_FALSE(family->transformers_class.empty() && !refused) << family->name;
+    EXPECT_FALSE(family->transformers_class.empty() && family->name != "bert") << family->name;
   }
 }
 

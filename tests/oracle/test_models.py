@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers as hf
 
+import cpm_models
 import gguf_models
 import small_models
 
@@ -126,6 +127,32 @@ def test_minicpm_is_llama_with_three_scales(seed, tied, tmp_path):
     model.save_pretrained(tmp_path / "model", state_dict=stored)
     small_models.edit_config(tmp_path / "model", **keys)
     expect_scores(tmp_path / "model", with_scales(model, keys), seed)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_cpmant_predicting_its_text(seed, tmp_path):
+    model = cpm_models.drawn_ant(seed)
+    model.save_pretrained(tmp_path / "model")
+    cpm_models.predicts_its_text(model)
+    rng = np.random.default_rng(seed)
+    for length in LENGTHS:
+        ids = rng.integers(1, model.config.vocab_size, length)  # 0 fills up there
+        with torch.no_grad():
+            expected = model(torch.tensor(ids)[None], use_cache=False).logits[0].numpy()
+        expect_close(scores(tmp_path / "model", ids), expected, f"{length} tokens")
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_cpmbee_of_one_segment(seed, masked, tmp_path):
+    model = cpm_models.drawn_bee(seed, masked)
+    model.save(tmp_path / "model", "" if masked else "cpmbee.")
+    rng = np.random.default_rng(seed)
+    for length in LENGTHS:
+        ids = rng.integers(0, model.config["vocab_size"], length)
+        with torch.no_grad():
+            expected = model(ids).numpy()
+        expect_close(scores(tmp_path / "model", ids), expected, f"{length} tokens")
 
 
 def drawn_bert(seed: int, activations=("gelu", "relu")):
