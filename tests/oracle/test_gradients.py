@@ -10,6 +10,8 @@ import safetensors.numpy
 import torch
 import transformers
 
+import cpm_models
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DRIVER = os.environ.get("MARTLET_GRADIENTS", str(ROOT / "build/release/tests/gradients_driver"))
 SIZES = dict(vocab_size=199, hidden_size=48, num_hidden_layers=3, max_position_embeddings=256, intermediate_size=80, num_attention_heads=4,
@@ -156,3 +158,37 @@ def test_gradients_of_bert_agree_with_transformers(seed, tmp_path):
         assert np.abs(stored - expected).max() <= 1e-4 * np.abs(expected).max() + floor, name
         compared += 1
     assert compared == 4 + 1 + 3 * 16
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("family", ["cpmant", "cpmbee"])
+def test_gradients_of_cpm_agree_with_its_definitions(family, seed, tmp_path):
+    if family == "cpmant":
+        model = cpm_models.drawn_ant(seed)
+        model.save_pretrained(tmp_path / "model")
+        cpm_models.predicts_its_text(model)
+        scores, vocabulary = lambda ids: model(torch.tensor(ids)[None], use_cache=False).logits[0], model.config.vocab_size
+    else:
+        scores = model = cpm_models.drawn_bee(seed)
+        model.save(tmp_path / "model")
+        vocabulary = model.config["vocab_size"]
+    model.double()  # scores of random biases make rounding large
+    random = np.random.default_rng(seed)
+    sequences = [random.integers(1, vocabulary, length).tolist() for length in (30, 2, 61)]
+    count = sum(len(ids) - 1 for ids in sequences)
+    total = 0
+    for ids in sequences:
+        loss = torch.nn.functional.cross_entropy(scores(ids[:-1]), torch.tensor(ids[1:]), reduction="sum") / count
+        loss.backward()
+        total += loss.item()
+    (tmp_path / "case.json").write_text(json.dumps({"sequences": sequences}))
+    out = subprocess.run([DRIVER, tmp_path / "model", tmp_path / "case.json", tmp_path / "out"], check=True, capture_output=True, text=True)
+    assert float(out.stdout) == pytest.approx(total, rel=1e-5)
+    got = {}
+    for file in (tmp_path / "out").glob("*.safetensors"):
+        got.update(safetensors.numpy.load_file(file))
+    expected = dict(model.named_parameters()) if family == "cpmant" else model.tensors()
+    assert got.keys() == expected.keys()
+    for name, parameter in expected.items():
+        gradient = parameter.grad.numpy()
+        assert np.abs(got[name] - gradient).max() <= 1e-4 * np.abs(gradient).max() + 1e-9, name
