@@ -9,6 +9,7 @@
 #include "models/gguf_layout.h"
 #include "models/weight_names.h"
 #include "nn/layers.h"
+#include "nn/reordered_linear.h"
 #include "nn/tree.h"
 #include "ops/cast.h"
 
@@ -23,8 +24,9 @@ struct Share {
 
 class Loading {
  public:
-  Loading(const Family& family, FileForm form, const formats::TensorSource& source)
-      : family_(family), form_(form), source_(source) {}
+  Loading(const Family& family, FileForm form, const formats::TensorSource& source,
+          const formats::QuantisedTensors* quantised)
+      : family_(family), form_(form), source_(source), quantised_(quantised) {}
 
   void load(nn::Model& model) {
     std::set<const void*> done;
@@ -40,6 +42,7 @@ class Loading {
     for (const std::string& name : source_.names())
       if (!used_.contains(name) && !is_ignored(name)) extra_.add(name);
     report();
+    for (const auto& [path, order] : reordered_) reorder(model, path, order);
   }
 
  private:
@@ -98,6 +101,7 @@ class Loading {
       return;
     }
     try {
+      note_order(path, name, stored_form(named));
       set(model, path, parameter, name, named);
     } catch (const Error& error) {
       if (is_new) wrong_.add(name, error.what());
@@ -147,6 +151,28 @@ class Loading {
     parameter.set(weight);
   }
 
+  void note_order(const std::string& path, const std::string& name, Stored form) {
+    if (quantised_ == nullptr) return;
+    if (is_transposed(form) && quantised_->matrices.contains(name))
+      bad_input(
+          "it is quantised, and of this family such matrices, which are stored transposed, are not read");
+    const auto order = quantised_->orders.find(name);
+    if (order == quantised_->orders.end()) return;
+    reordered_.emplace_back(path.substr(0, path.rfind('.')), order->second);
+  }
+
+  /// Puts a linear layer that reorders its input where a plain one stood.
+  static void reorder(nn::Model& model, const std::string& path, const Tensor& order) {
+    const auto plain = std::dynamic_pointer_cast<nn::AffineLinear>(nn::module_at(model, path));
+    if (plain == nullptr)
+      bad_input("{} is no linear layer, and of those alone columns in the order of g_idx are read", path);
+    auto reordered =
+        std::make_shared<nn::ReorderedLinear>(order, plain->out_features(), plain->bias.has_value());
+    reordered->weight.set(plain->weight.weight());
+    if (plain->bias) reordered->bias->set(plain->bias->tensor());
+    nn::replace(model, path, std::move(reordered));
+  }
+
   /// Of the attention that holds the projection at `path`.
   static int64_t head_dim(nn::Model& model, const std::string& path) {
     const std::string attention = path.substr(0, path.rfind('.', path.rfind('.') - 1));
@@ -156,6 +182,7 @@ class Loading {
   }
 
   bool is_ignored(const std::string& name) const {
+    if (quantised_ != nullptr && quantised_->zero_biases.contains(name)) return true;
     return std::any_of(family_.ignored.begin(), family_.ignored.end(),
                        [&](std::string_view pattern) { return nn::matches(pattern, name); });
   }
@@ -176,6 +203,8 @@ class Loading {
   const Family& family_;
   FileForm form_;
   const formats::TensorSource& source_;
+  const formats::QuantisedTensors* quantised_;  // null: not of another tool
+  std::vector<std::pair<std::string, Tensor>> reordered_;
   std::map<std::string, std::vector<Share>> shares_;  // by the usual name
   std::set<std::string> used_;
   Findings missing_;
@@ -188,7 +217,12 @@ class Loading {
 void load_weights(nn::Model& model, const Family& family, FileForm form,
                   const formats::TensorSource& source) {
   const OwnerScope owner(Owner::kWeights);
-  Loading(family, form, source).load(model);
+  Loading(family, form, source, nullptr).load(model);
+}
+
+void load_weights(nn::Model& model, const Family& family, const formats::QuantisedTensors& quantised) {
+  const OwnerScope owner(Owner::kWeights);
+  Loading(family, FileForm::kHuggingFace, quantised.tensors, &quantised).load(model);
 }
 
 }  // namespace martlet::models

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "formats/tensor_source.h"
+#include "formats/quantised.h"
 #include "models/family.h"
 
 namespace martlet::models {
@@ -11,5 +11,8 @@ enum class FileForm { kHuggingFace, kGguf };
 /// with all that is wrong in one message: names missing, names that belong to nothing, shapes that contradict
 /// the config.
 void load_weights(nn::Model& model, const Family& family, FileForm form, const formats::TensorSource& source);
+/// The same of a Hugging Face directory that another tool quantised. A linear layer whose columns were
+/// reordered becomes one that reorders what it multiplies (nn/reordered_linear.h).
+void load_weights(nn::Model& model, const Family& family, const formats::QuantisedTensors& quantised);
 
 }  // namespace martlet::models

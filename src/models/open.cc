@@ -8,6 +8,19 @@
 namespace martlet::models {
 namespace {
 
+/// The weights, as they are or as another tool quantised them. What the config says of that is about the
+/// files alone, and not of the model any more.
+void load_directory(OpenModel& model, const formats::ModelFiles& files) {
+  const Json quantisation = formats::quantisation_of(files, model.config);
+  if (quantisation.is_null()) {
+    load_weights(*model.tree, *model.family, FileForm::kHuggingFace, formats::open_tensors(files));
+    return;
+  }
+  load_weights(*model.tree, *model.family, formats::open_quantised(files, quantisation));
+  std::erase_if(model.config.object(),
+                [](const auto& member) { return member.first == "quantization_config"; });
+}
+
 OpenModel open_directory(formats::ModelFiles files) {
   OpenModel model;
   model.config = Json::parse_file(files.config);
@@ -16,7 +29,7 @@ OpenModel open_directory(formats::ModelFiles files) {
   const Fields config(model.config, files.config);
   model.family = &family_named(config.text("model_type"));
   model.tree = model.family->build(config);
-  load_weights(*model.tree, *model.family, FileForm::kHuggingFace, formats::open_tensors(files));
+  load_directory(model, files);
   model.files = std::move(files);
   return model;
 }

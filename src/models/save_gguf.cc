@@ -12,6 +12,7 @@
 #include "nn/layers.h"
 #include "nn/tree.h"
 #include "ops/cast.h"
+#include "ops/packed/grouped.h"
 
 namespace martlet::models {
 namespace {
@@ -33,8 +34,11 @@ std::string_view name_of(const formats::GgufTensorType& type) {
 }
 
 formats::GgufTensorType type_of(const ops::Weight& weight) {
-  if (weight.is_packed()) return {.packed = &weight.format()};
-  return {.dtype = weight.dense().dtype()};
+  if (!weight.is_packed()) return {.dtype = weight.dense().dtype()};
+  // Formats that files of this kind do not know: one that holds the same values.
+  if (weight.format().name == "int4_zero") return {.packed = ops::find_packed_format("q5_0")};
+  if (weight.format().name == "int8_zero") return {.dtype = DType::kF32};
+  return {.packed = &weight.format()};
 }
 
 /// The family in whose form the file is written.
@@ -108,6 +112,8 @@ class GgufGathering {
       bad_input("{} is laid out for running only; leave the rewrite int8_activations out", part.value.path);
     } else if (part.value.weight.is_packed() && &part.value.weight.format() == type.packed) {
       storage = part.value.weight.storage();
+    } else if (part.value.weight.type_name() == "int4_zero" && type.packed->name == "q5_0") {
+      storage = ops::int4_zero_as_q5_0(part.value.weight).storage();
     } else {
       storage = options.pack(part.value.path, part.value.weight, *type.packed).storage();
     }

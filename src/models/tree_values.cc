@@ -45,7 +45,10 @@ std::vector<TreeValue> tree_values(const OpenModel& model) {
   std::set<const void*> seen;
   std::vector<TreeValue> values;
   const auto gather = [&](const std::string& path, const nn::ModulePtr& module) {
+    const auto* substitute = dynamic_cast<const nn::Substitute*>(module.get());
+    const bool is_plain = substitute != nullptr && substitute->is_plain_on_disk();
     for (const nn::Parameter* parameter : module->parameters()) {
+      if (is_plain) break;
       std::string at = path.empty() ? parameter->name() : path + "." + parameter->name();
       // Whoever reads the files by the config alone finds every parameter that it does not tie.
       if (!seen.insert(parameter->identity()).second && tied.contains(at)) continue;
@@ -53,13 +56,12 @@ std::vector<TreeValue> tree_values(const OpenModel& model) {
       values.push_back(value_of(std::move(at), *parameter));
       values.back().own = own;
     }
-    const auto* substitute = dynamic_cast<const nn::Substitute*>(module.get());
     if (substitute == nullptr) return;
     for (const auto& [name, tensor] : substitute->plain_parameters()) {
       const auto same = [&, &wanted = name](const nn::Parameter* parameter) {
         return parameter->name() == wanted;
       };
-      if (std::none_of(module->parameters().begin(), module->parameters().end(), same))
+      if (is_plain || std::none_of(module->parameters().begin(), module->parameters().end(), same))
         values.push_back(value_of(path + "." + name, tensor));
     }
   };

@@ -76,6 +76,8 @@ class Substitute {
   /// The parameters of the plain module ("weight", "bias") that come nearest: what a reader who knows no
   /// rewrite is given.
   virtual std::vector<std::pair<std::string, Tensor>> plain_parameters() const = 0;
+  /// Whether the plain parameters say all: its own need no place on disk.
+  virtual bool is_plain_on_disk() const { return false; }
 };
 
 }  // namespace martlet::nn

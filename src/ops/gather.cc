@@ -61,6 +61,25 @@ void run_elements(const GatherProblem& problem) {
   });
 }
 
+/// Columns of contiguous rows of f32: x and y are [columns, rows] with the rows one after another.
+void run_columns(const GatherProblem& problem) {
+  const int64_t columns = problem.y.dim(0), from_columns = problem.x.dim(0);
+  const float* from = problem.x.data<float>();
+  float* to = problem.y.mutable_data<float>();
+  parallel_for(problem.y.dim(1), 1 + cpu::kGrain / columns, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      for (int64_t i = 0; i < columns; ++i)
+        to[row * columns + i] = from[row * from_columns + problem.indices[static_cast<size_t>(i)]];
+  });
+}
+
+std::string_view columns_only(const GatherProblem& problem) {
+  const auto is_rows = [](const Tensor& t) { return t.rank() == 2 && t.transpose(0, 1).is_contiguous(); };
+  const bool fits =
+      problem.slices && problem.y.dtype() == DType::kF32 && is_rows(problem.x) && is_rows(problem.y);
+  return fits ? "" : "no columns of contiguous f32 rows";
+}
+
 void run_slices(const GatherProblem& problem) {
   const int64_t count = problem.y.dim(0);
   const int64_t slice = problem.y.element_count() / count;
@@ -75,6 +94,7 @@ std::string_view slices_only(const GatherProblem& problem) {
 }
 
 constexpr Kernel<GatherProblem> kKernels[] = {
+    {"columns", Device::kCpu, columns_only, run_columns},
     {"slices", Device::kCpu, slices_only, run_slices},
     {"elements", Device::kCpu, nullptr, run_elements},
     {"reference", Device::kReference, nullptr, run_reference},

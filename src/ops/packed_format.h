@@ -10,7 +10,7 @@
 namespace martlet::ops {
 
 struct PackedFormat {
-  std::string_view name;   ///< as GGUF names it, in lower case: "q4_1"
+  std::string_view name;   ///< as GGUF names it where it has it, in lower case: "q4_1"
   int64_t block_elements;  ///< consecutive elements of a row that share a block
   int64_t block_bytes;
   /// Unpacks `blocks` consecutive blocks. Bit-equal to the format's public definition; no alignment is

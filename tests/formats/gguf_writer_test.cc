@@ -60,6 +60,7 @@ TEST(GgufWriter, TensorsOfEveryTypeComeBackWithTheirBits) {
   tensors.push_back(dense("one number", random_tensor({1}, DType::kF32, 8)));
   tensors.push_back(dense("experts", random_tensor({2, 3, 4}, DType::kF32, 9)));
   for (const ops::PackedFormat* format : ops::packed_formats()) {
+    if (format->name.starts_with("int")) continue;  // of other checkpoints; GGUF has no type for it
     const Tensor bytes = random_tensor({3, format->row_bytes(512)}, DType::kU8, 11);
     tensors.push_back({std::string(format->name), {3, 512}, {.packed = format}, [bytes] { return bytes; }});
   }

@@ -205,7 +205,8 @@ TEST_F(LinearInt8Test, TheGreatestCodesAndActivationsDoNotSaturate) {
       std::vector<uint8_t> bytes(static_cast<size_t>(format.row_bytes(columns)), fill);
       // Scales of 1 where f16 numbers stand, so that no infinity hides a sum.
       const int64_t halves = format.name == "q4_0" || format.name == "q5_0" || format.name == "q8_0" ||
-                                     format.name == "iq4_nl" || format.name == "q6_k"
+                                     format.name == "iq4_nl" || format.name == "q6_k" ||
+                                     format.name == "int4_zero"
                                  ? 1
                                  : 2;
       for (int64_t block = 0; block < columns / format.block_elements; ++block)

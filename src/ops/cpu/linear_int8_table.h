@@ -10,6 +10,7 @@ namespace {
 using Signed = ScalesForm<false, false>;
 using Wide = ScalesForm<false, true>;
 using Minima = ScalesForm<true, false>;
+using Zeros = ScalesAndZerosForm;
 
 constexpr Int8Kernels kInt8Formats[] = {
     int8_kernels_of<Signed, FourBits, packed::kQ4_0By16, kMostColumns>(),
@@ -18,6 +19,7 @@ constexpr Int8Kernels kInt8Formats[] = {
     int8_kernels_of<Minima, FiveBits, packed::kQ5_1By16, kMostColumns>(),
     int8_kernels_of<Wide, EightBits, packed::kQ8_0By16, kMostColumns>(),
     int8_kernels_of<Wide, FourBitLevels, packed::kIq4NlBy16, kMostColumns>(),
+    int8_kernels_of<Zeros, FourBits, packed::kInt4ZeroBy16, kMostColumns>(),
     int8_kernels_of<SubScalesAndMinimaForm, FourBits, packed::kQ4KBy16, kMostSubScaleColumns>(),
     int8_kernels_of<SubScalesAndMinimaForm, FiveBits, packed::kQ5KBy16, kMostSubScaleColumns>(),
     int8_kernels_of<SubScalesForm, SixBits, packed::kQ6KBy16, kMostSubScaleColumns>(),

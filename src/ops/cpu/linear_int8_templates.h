@@ -187,6 +187,19 @@ struct ScalesForm {
   }
 };
 
+/// As with minima, which are -d z here.
+struct ScalesAndZerosForm : ScalesForm<true, false> {
+  static void read_factors(const std::byte* header, int64_t blocks, float* factors) {
+    const std::byte* zeros = header + 32 * blocks;
+    for (int64_t block = 0; block < blocks; ++block) {
+      const Lanes scale = load_f16(header + 32 * block);
+      const Lanes zero = to_lanes(bit_and(load_signed_bytes(zeros + 16 * block), 0xff));
+      store(factors + 16 * block, scale);
+      store(factors + 16 * (kChunkBlocks + block), multiply(multiply(scale, zero), all(-1)));
+    }
+  }
+};
+
 /// The four bytes of each lane, one after another, as integers.
 inline void store_bytes_as_ints(Ints words, float* to) {
   store_ints(to, bit_and(words, 0xff));
@@ -365,6 +378,7 @@ inline void write_side(const ActivationForm& form, int32_t* side, int64_t width,
       side[block * width] = -form.zero * (first + second);
       break;
     case CodesForm::kScalesAndMinima:
+    case CodesForm::kScalesAndZeros:
       break;  // of all codes together
     case CodesForm::kSubScalesAndMinima: {
       int32_t& pair = side[block / 2 * width];

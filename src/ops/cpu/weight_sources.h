@@ -107,6 +107,28 @@ struct Iq4Nl : PackedSource<32, 18> {
   }
 };
 
+/// d * z of a block with a zero point.
+inline Lanes zero_of(const std::byte* block) {
+  return multiply(all_f16(block), all(static_cast<float>(std::to_integer<int>(block[2]))));
+}
+
+struct Int4Zero : PackedSource<32, 19> {
+  template <typename Take>
+  [[gnu::always_inline]] static void each(const std::byte* block, Take take) {
+    each_nibble(multiply_subtract(all_f16(block), load(kNibbles), zero_of(block)), block + 3, take);
+  }
+};
+
+struct Int8Zero : PackedSource<32, 35> {
+  template <typename Take>
+  [[gnu::always_inline]] static void each(const std::byte* block, Take take) {
+    const Lanes d = all_f16(block);
+    const Lanes zero = zero_of(block);
+    take(0, multiply_subtract(d, to_lanes(load_codes(block + 3)), zero));
+    take(1, multiply_subtract(d, to_lanes(load_codes(block + 19)), zero));
+  }
+};
+
 inline uint32_t load_word(const std::byte* from) {
   uint32_t word;
   std::memcpy(&word, from, sizeof(word));

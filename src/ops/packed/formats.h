@@ -18,5 +18,7 @@ extern const PackedFormat kQ5K;
 extern const PackedFormat kQ6K;
 extern const PackedFormat kIq4Nl;
 extern const PackedFormat kIq4Xs;
+extern const PackedFormat kInt4Zero;
+extern const PackedFormat kInt8Zero;
 
 }  // namespace martlet::ops::packed

@@ -73,6 +73,7 @@ constexpr uint8_t kLevels[16] = {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153,
 
 constexpr auto kScales = CodesForm::kScales;
 constexpr auto kScalesAndMinima = CodesForm::kScalesAndMinima;
+constexpr auto kScalesAndZeros = CodesForm::kScalesAndZeros;
 constexpr auto kSubScalesAndMinima = CodesForm::kSubScalesAndMinima;
 
 }  // namespace
@@ -85,6 +86,7 @@ constexpr InterleavedFormat kQ5_0By16{&kQ5_0, kScales, 5, 16, nullptr, five_bits
 constexpr InterleavedFormat kQ5_1By16{&kQ5_1, kScalesAndMinima, 5, 0, nullptr, five_bits<4>};
 constexpr InterleavedFormat kQ8_0By16{&kQ8_0, kScales, 8, 128, nullptr, eight_bits};
 constexpr InterleavedFormat kIq4NlBy16{&kIq4Nl, kScales, 4, 128, kLevels, four_bits<2>};
+constexpr InterleavedFormat kInt4ZeroBy16{&kInt4Zero, kScalesAndZeros, 4, 0, nullptr, four_bits<3>};
 constexpr InterleavedFormat kQ4KBy16{&kQ4K, kSubScalesAndMinima, 4, 0, nullptr, q4_k_codes};
 constexpr InterleavedFormat kQ5KBy16{&kQ5K, kSubScalesAndMinima, 5, 0, nullptr, q5_k_codes};
 constexpr InterleavedFormat kQ6KBy16{&kQ6K, CodesForm::kSubScales, 6, 32, nullptr, q6_k_codes};
@@ -94,7 +96,8 @@ constexpr InterleavedFormat kQ6KBy16{&kQ6K, CodesForm::kSubScales, 6, 32, nullpt
 namespace {
 
 constexpr const InterleavedFormat* kFormats[] = {
-    &kQ4_0By16, &kQ4_1By16, &kQ5_0By16, &kQ5_1By16, &kQ8_0By16, &kIq4NlBy16, &kQ4KBy16, &kQ5KBy16, &kQ6KBy16,
+    &kQ4_0By16,  &kQ4_1By16,     &kQ5_0By16, &kQ5_1By16, &kQ8_0By16,
+    &kIq4NlBy16, &kInt4ZeroBy16, &kQ4KBy16,  &kQ5KBy16,  &kQ6KBy16,
 };
 
 constexpr InterleavedFormat two_codes(InterleavedFormat format) {
@@ -103,9 +106,9 @@ constexpr InterleavedFormat two_codes(InterleavedFormat format) {
 }
 
 constexpr InterleavedFormat kTwoCodeFormats[] = {
-    two_codes(kQ4_0By16), two_codes(kQ4_1By16), two_codes(kQ5_0By16),
-    two_codes(kQ5_1By16), two_codes(kQ8_0By16), two_codes(kIq4NlBy16),
-    two_codes(kQ4KBy16),  two_codes(kQ5KBy16),  two_codes(kQ6KBy16),
+    two_codes(kQ4_0By16), two_codes(kQ4_1By16),  two_codes(kQ5_0By16),     two_codes(kQ5_1By16),
+    two_codes(kQ8_0By16), two_codes(kIq4NlBy16), two_codes(kInt4ZeroBy16), two_codes(kQ4KBy16),
+    two_codes(kQ5KBy16),  two_codes(kQ6KBy16),
 };
 
 void copy(std::byte* to, const std::byte* from, int64_t bytes) {
@@ -122,6 +125,10 @@ void write_header(const InterleavedFormat& format, const std::byte* source, int6
       [[fallthrough]];
     case CodesForm::kScales:
       copy(header + block * kHalfVector + 2 * row, source, 2);
+      break;
+    case CodesForm::kScalesAndZeros:
+      copy(header + block * kHalfVector + 2 * row, source, 2);
+      header[blocks * kHalfVector + block * kGroupRows + row] = source[2];
       break;
     case CodesForm::kSubScalesAndMinima:
       copy(header + 2 * row, source, 2);
@@ -211,6 +218,10 @@ float value_of(const InterleavedFormat& format, const std::byte* header, int64_t
       return half(block) * static_cast<float>(code - format.zero);
     case CodesForm::kScalesAndMinima:
       return half(block) * static_cast<float>(code) + half(blocks + block);
+    case CodesForm::kScalesAndZeros: {
+      const int zero = byte_at(header, blocks * kHalfVector + block * kGroupRows + row);
+      return half(block) * static_cast<float>(code) - half(block) * static_cast<float>(zero);
+    }
     case CodesForm::kSubScalesAndMinima: {
       std::byte scales[12];
       for (int word = 0; word < 3; ++word) copy(scales + 4 * word, header + kPlane * (1 + word) + 4 * row, 4);
@@ -234,6 +245,8 @@ int64_t InterleavedFormat::header_bytes(int64_t blocks) const {
       return (blocks + 1) / 2 * kPlane;
     case CodesForm::kScalesAndMinima:
       return blocks * kPlane;
+    case CodesForm::kScalesAndZeros:
+      return (blocks * (kHalfVector + kGroupRows) + kPlane - 1) / kPlane * kPlane;
     case CodesForm::kSubScalesAndMinima:
       return 4 * kPlane;
     case CodesForm::kSubScales:

@@ -19,7 +19,9 @@
 // to 64 bytes, and of the last group to sixteen rows of zeros. Headers:
 //   kScales: a vector of sixteen f16 scales for each block;
 //   kScalesAndMinima: the scales of all blocks, then the minima of all blocks;
-//   kSubScalesAndMinima: sixteen f16 d, sixteen f16 dmin, then the 12 bytes of scales of a row (bits.h) as
+//   kScalesAndZeros: the scales of all blocks, then sixteen bytes of zero points for each, filled to 64
+//   bytes; kSubScalesAndMinima: sixteen f16 d, sixteen f16 dmin, then the 12 bytes of scales of a row
+//   (bits.h) as
 //     three vectors of 32-bit words;
 //   kSubScales: sixteen vectors of signed bytes, one for 16 columns each, then sixteen f16 d.
 
@@ -39,6 +41,7 @@ inline constexpr int64_t kChunkBlocks = 8;
 enum class CodesForm : uint8_t {
   kScales,              ///< d (q - zero), d for 32 columns
   kScalesAndMinima,     ///< d q + m
+  kScalesAndZeros,      ///< d q - d z; z for 32 columns
   kSubScalesAndMinima,  ///< (d s) q - (dmin n); d and dmin for 256 columns, s and n for 32
   kSubScales            ///< (d s) (q - zero); d for 256 columns, s for 16
 };
@@ -72,7 +75,10 @@ struct InterleavedFormat {
   void (*read_codes)(const std::byte* block, uint8_t* codes);  ///< of one block of the source
   int activation_codes = 1;  ///< of each activation that the weight is multiplied by
 
-  ActivationForm activations() const { return {form, zero, activation_codes}; }
+  /// A zero point is a minimum of -d z.
+  ActivationForm activations() const {
+    return {form == CodesForm::kScalesAndZeros ? CodesForm::kScalesAndMinima : form, zero, activation_codes};
+  }
   int64_t block_bytes() const { return 64 * bits; }
   int64_t header_bytes(int64_t blocks) const;
   int64_t chunk_bytes(int64_t blocks) const { return header_bytes(blocks) + blocks * block_bytes(); }
@@ -88,6 +94,7 @@ extern const InterleavedFormat kQ5_0By16;
 extern const InterleavedFormat kQ5_1By16;
 extern const InterleavedFormat kQ8_0By16;
 extern const InterleavedFormat kIq4NlBy16;
+extern const InterleavedFormat kInt4ZeroBy16;
 extern const InterleavedFormat kQ4KBy16;
 extern const InterleavedFormat kQ5KBy16;
 extern const InterleavedFormat kQ6KBy16;
