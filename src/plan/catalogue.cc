@@ -2,6 +2,7 @@
 
 #include "compress/cast.h"
 #include "compress/int8_activations.h"
+#include "compress/llm_int8.h"
 #include "compress/kv_cache.h"
 #include "compress/low_rank.h"
 #include "compress/quantize.h"
@@ -15,7 +16,7 @@ namespace martlet::plan {
 namespace {
 
 constexpr const nn::Rewrite* kRewrites[] = {
-    &compress::kCast,    &compress::kLowRank, &compress::kQuantize, &compress::kInt8Activations,
+    &compress::kCast,    &compress::kLowRank, &compress::kQuantize, &compress::kInt8Activations, &compress::kLlmInt8,
     &compress::kKvCache, &nn::kTie,           &train::kFreeze,      &train::kMixed,
     &train::kRecompute,  &nn::kProbe,
 };

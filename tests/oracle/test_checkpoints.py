@@ -155,3 +155,41 @@ def test_what_cannot_be_read_is_named(tmp_path):
         small_models.edit_config(tmp_path / "model", quantization_config=table | changes)
         result = subprocess.run([PROGRAM, "logits", tmp_path / "model", "--ids", "1", "-o", tmp_path / "x.npy"], capture_output=True, text=True)
         assert result.returncode == 3 and part in result.stderr and result.stderr.count("\n") == 1, result.stderr
+
+
+class LlmInt8(torch.nn.Module):
+    """The formula: rows of W and tokens of x as multiples of their greatest magnitude / 127, elements of x beyond the threshold left as they are."""
+
+    def __init__(self, linear: torch.nn.Linear, threshold: float):
+        super().__init__()
+        self.threshold, self.bias = threshold, linear.bias
+        self.most = linear.weight.abs().amax(1).double()
+        self.codes = torch.round(linear.weight.double() * (127 / self.most[:, None]))
+
+    def forward(self, x):
+        x = x.double()
+        outlier = x.abs() > self.threshold
+        rest = torch.where(outlier, 0, x)
+        most = rest.abs().amax(-1, keepdim=True)
+        codes = torch.round(rest * (127 / most))
+        y = (codes @ self.codes.T) * (most / 127) + torch.where(outlier, x, 0) @ self.codes.T
+        y = y * (self.most / 127)
+        return (y if self.bias is None else y + self.bias).float()
+
+
+@pytest.mark.parametrize("threshold", [0.7, 6.0])
+def test_llm_int8_is_its_formula(threshold, tmp_path):
+    model = drawn(9, num_hidden_layers=1)
+    model.save_pretrained(tmp_path / "model")
+    for name, module in list(model.named_modules()):
+        if isinstance(module, torch.nn.Linear) and name != "lm_head":
+            parent, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(parent), leaf, LlmInt8(module, threshold))
+    ids = np.random.default_rng(9).integers(0, model.config.vocab_size, 30)
+    words = ["--rewrite", f"llm_int8 threshold={threshold}", "--ids", ",".join(map(str, ids)), "-o", tmp_path / "scores.npy"]
+    subprocess.run([PROGRAM, "logits", tmp_path / "model", *words], check=True)
+    with torch.no_grad():
+        expected = model(torch.tensor(ids)[None]).logits[0].numpy()
+    difference = np.abs(np.load(tmp_path / "scores.npy") - expected)
+    # A product next to the middle of two codes may round to either, which few do.
+    assert np.median(difference) < 2e-5 * np.abs(expected).max() and difference.max() < 1e-2 * np.abs(expected).max()

@@ -66,6 +66,11 @@ TEST_F(Save, ALowRankModelComesBackWithoutDecomposingAgain) {
   expect_same_after_saving({request_of("low_rank", "energy", 0.7)});
 }
 
+TEST_F(Save, BytesOfWeightsComeBackFromTheirPlainForm) {
+  expect_same_after_saving({request_of("llm_int8", "threshold", 0.25)});
+  EXPECT_FALSE(file_exists(folder_ / "out/rewrites.safetensors"));
+}
+
 TEST_F(Save, RewritesComeBackInTheirOrder) {
   expect_same_after_saving({request_of("low_rank", "rank", 5), request_of("cast", "to", "f16"),
                             request_of("probe", "pattern", "**"), request_of("cast", "pattern", "lm_head")});

@@ -19,7 +19,7 @@ constexpr TypedLinearKernels kTypedKernels[] = {
     typed<Q5_1>("q5_1"),          typed<Q8_0>("q8_0"),          typed<Q2K>("q2_k"),
     typed<Q3K>("q3_k"),           typed<Q4K>("q4_k"),           typed<Q5K>("q5_k"),
     typed<Q6K>("q6_k"),           typed<Iq4Nl>("iq4_nl"),       typed<Iq4Xs>("iq4_xs"),
-    typed<Int4Zero>("int4_zero"), typed<Int8Zero>("int8_zero"),
+    typed<Int4Zero>("int4_zero"), typed<Int8Zero>("int8_zero"), typed<Int8Codes>("int8"),
 };
 
 }  // namespace

@@ -107,6 +107,21 @@ struct Iq4Nl : PackedSource<32, 18> {
   }
 };
 
+struct Int8Codes : LanesSource {
+  static constexpr int64_t kElements = 16;
+  static constexpr int64_t kBytes = 16;
+  static constexpr bool kPartial = true;
+  static Lanes part(const std::byte* from, int64_t count) {
+    std::byte codes[16] = {};
+    std::memcpy(codes, from, static_cast<size_t>(count));
+    return to_lanes(load_signed_codes(codes));
+  }
+  template <typename Take>
+  [[gnu::always_inline]] static void each(const std::byte* from, Take take) {
+    take(0, to_lanes(load_signed_codes(from)));
+  }
+};
+
 /// d * z of a block with a zero point.
 inline Lanes zero_of(const std::byte* block) {
   return multiply(all_f16(block), all(static_cast<float>(std::to_integer<int>(block[2]))));

@@ -6,8 +6,8 @@ namespace {
 using namespace packed;
 
 constexpr const PackedFormat* kFormats[] = {
-    &kQ4_0, &kQ4_1, &kQ5_0, &kQ5_1,  &kQ8_0,  &kQ2K,      &kQ3K,
-    &kQ4K,  &kQ5K,  &kQ6K,  &kIq4Nl, &kIq4Xs, &kInt4Zero, &kInt8Zero,
+    &kQ4_0, &kQ4_1, &kQ5_0,  &kQ5_1,  &kQ8_0,     &kQ2K,      &kQ3K,  &kQ4K,
+    &kQ5K,  &kQ6K,  &kIq4Nl, &kIq4Xs, &kInt4Zero, &kInt8Zero, &kInt8,
 };
 
 }  // namespace

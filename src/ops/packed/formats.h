@@ -20,5 +20,6 @@ extern const PackedFormat kIq4Nl;
 extern const PackedFormat kIq4Xs;
 extern const PackedFormat kInt4Zero;
 extern const PackedFormat kInt8Zero;
+extern const PackedFormat kInt8;
 
 }  // namespace martlet::ops::packed

@@ -3,6 +3,8 @@
 // int8_zero (35 bytes): f16 scale d; byte z; 32 bytes q. Element = d * q - d * z.
 // The low nibble of byte i is element i, its high nibble element i + 16. Both products are exact in f32, and
 // so is their difference: it is d * (q - z).
+//
+// int8 (one byte, any number of columns): a signed code. Element = code; whoever uses it keeps the scales.
 
 #include "ops/packed/bits.h"
 #include "ops/packed/formats.h"
@@ -29,8 +31,13 @@ void unpack_int8_zero(const std::byte* block, int64_t blocks, float* out) {
   }
 }
 
+void unpack_int8(const std::byte* codes, int64_t count, float* out) {
+  for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(signed_byte_at(codes, i));
+}
+
 }  // namespace
 
+const PackedFormat kInt8{"int8", 1, 1, unpack_int8};
 const PackedFormat kInt4Zero{"int4_zero", 32, 19, unpack_int4_zero};
 const PackedFormat kInt8Zero{"int8_zero", 32, 35, unpack_int8_zero};
 
