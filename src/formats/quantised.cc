@@ -18,6 +18,7 @@ constexpr Method kMethods[] = {
     {"awq", read_awq},
     {"compressed-tensors", read_compressed_tensors},
     {"bitsandbytes", read_bitsandbytes},
+    {kPackedMethod, read_packed},
 };
 
 const Method& method_of(const Fields& config) {

@@ -11,6 +11,10 @@
 
 namespace martlet::formats {
 
+/// `quant_method` of directories that this program wrote with matrices packed: `formats` names the format of
+/// each.
+inline constexpr std::string_view kPackedMethod = "martlet";
+
 /// A directory's tensors, the quantised ones as matrices [out, in] named NAME.weight.
 struct QuantisedTensors {
   TensorSource tensors;
@@ -28,8 +32,9 @@ Json quantisation_of(const ModelFiles& files, const Json& config);
 
 /// Reads what `quantisation` describes: GPTQ (2, 3, 4, 8 bits; both versions of zero points; columns in the
 /// order of activations), AWQ (gemm), compressed-tensors (integers: pack-quantized, int-quantized) and
-/// bitsandbytes (8 bits). Weights are repacked as ops/packed/grouped.h says. Throws BadInput naming the
-/// module and what does not fit, and for any other method with those supported.
+/// bitsandbytes (8 bits), and what `save_model` keeps packed. Weights are repacked as ops/packed/grouped.h
+/// says. Throws BadInput naming the module and what does not fit, and for any other method with those
+/// supported.
 QuantisedTensors open_quantised(const ModelFiles& files, const Json& quantisation);
 
 /// The same for tensors that are open already; `where` is how errors name the table.

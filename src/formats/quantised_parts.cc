@@ -120,6 +120,21 @@ void QuantisedParts::add(const std::string& module, const ops::GroupedMatrix& ma
   if (!matrix.order.empty()) result_.orders.emplace(name, Tensor::from(matrix.order, {matrix.columns}));
 }
 
+void QuantisedParts::add_packed(const std::string& name, const ops::PackedFormat& format) {
+  if (!stored_.has(name))
+    bad_input("{} is to be packed as {}, and is not there", in_quotes(name), format.name);
+  StoredTensor tensor = stored_.info(name);
+  const int rank = tensor.shape.rank();
+  if (tensor.dtype != DType::kU8 || rank < 2 || tensor.shape.dim(-1) % format.block_bytes != 0)
+    bad_input("{} is {}{}, expected rows of u8 that blocks of {} bytes fill, as {} has", in_quotes(name),
+              tensor.type_name(), tensor.shape.to_string(), format.block_bytes, format.name);
+  if (!taken_.insert(name).second) bad_input("{} is named twice", in_quotes(name));
+  tensor.shape[rank - 1] = tensor.shape.dim(-1) / format.block_bytes * format.block_elements;
+  tensor.packed = &format;
+  result_.matrices.insert(name);
+  made_.push_back(std::move(tensor));
+}
+
 QuantisedTensors QuantisedParts::finish() {
   std::vector<StoredTensor> all;
   for (const std::string& name : stored_.names())

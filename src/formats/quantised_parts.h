@@ -29,6 +29,8 @@ class QuantisedParts {
   void note_zero_bias(const std::string& module);
   /// MODULE.weight; `order` of the matrix is kept for whoever multiplies with it. Errors name the module.
   void add(const std::string& module, const ops::GroupedMatrix& matrix);
+  /// A matrix whose packed rows are stored as bytes, under its own name.
+  void add_packed(const std::string& name, const ops::PackedFormat& format);
   QuantisedTensors finish();
 
  private:
@@ -72,6 +74,7 @@ int supported_bits(const Fields& config, std::string_view key, std::initializer_
 void read_gptq(const Fields& config, QuantisedParts& parts);
 void read_awq(const Fields& config, QuantisedParts& parts);
 void read_compressed_tensors(const Fields& config, QuantisedParts& parts);
+void read_packed(const Fields& config, QuantisedParts& parts);
 void read_bitsandbytes(const Fields& config, QuantisedParts& parts);
 
 }  // namespace martlet::formats

@@ -8,6 +8,7 @@
 #include "base/atomic_folder.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "formats/quantised.h"
 #include "formats/safetensors.h"
 #include "models/gguf_vocabulary.h"
 #include "models/rewrites_file.h"
@@ -66,8 +67,42 @@ class Gathering {
   /// For rewrites.safetensors.
   const std::vector<formats::OutgoingTensor>& own() const { return own_; }
   bool has(const std::string& name) const { return parts_.contains(name); }
+  /// The formats of tensors that stay packed, by name; null when there is none.
+  Json packed_formats() const {
+    Json formats;
+    for (const std::string& name : order_)
+      if (const ops::PackedFormat* format = kept_format(parts_.at(name))) formats.set(name, format->name);
+    return formats;
+  }
 
  private:
+  /// The one packed format of all parts; null where they are not to stay packed.
+  const ops::PackedFormat* kept_format(const std::vector<Part>& parts) const {
+    if (!options_.keep_packed || is_transposed(parts.front().named.entry->hugging_face_form)) return nullptr;
+    const ops::PackedFormat* format = nullptr;
+    for (const Part& part : parts) {
+      const ops::Weight& weight = part.value.weight;
+      if (!weight.defined() || !weight.is_packed() || (format != nullptr && format != &weight.format()))
+        return nullptr;
+      format = &weight.format();
+    }
+    return format;
+  }
+
+  static formats::OutgoingTensor packed(const std::string& name, const std::vector<Part>& parts) {
+    int64_t rows = 0;
+    for (const Part& part : parts) {
+      if (part.value.weight.is_interleaved())
+        bad_input("{} is laid out for running only; leave the rewrite int8_activations out", part.value.path);
+      rows += part.value.weight.rows();
+    }
+    return {name, {rows, parts.front().value.weight.storage().dim(1)}, DType::kU8, [parts] {
+              std::vector<Tensor> tensors;
+              for (const Part& part : parts) tensors.push_back(part.value.weight.storage());
+              return tensors.size() == 1 ? tensors.front() : ops::concat(tensors, 0);
+            }};
+  }
+
   void add(TreeValue value) {
     NamedWeight named = find_weight_name(family_, value.path);
     if (named.entry == nullptr || named.entry->hugging_face.empty())
@@ -86,6 +121,7 @@ class Gathering {
     if (form != Stored::kAsIs && !is_joined && !is_transposed(form))
       failed("{} is stored in a form that is not written", name);
     if (parts.size() > 1 && !is_joined) failed("{} has {} parts", name, parts.size());
+    if (kept_format(parts) != nullptr) return packed(name, parts);
     Shape shape = parts.front().value.shape;
     DType dtype = parts.front().dtype();
     for (size_t i = 1; i < parts.size(); ++i) {
@@ -171,6 +207,9 @@ Json config_of(const OpenModel& model, const Gathering& gathered) {
   if (tied != nullptr && tied->is_boolean() && tied->boolean() && head.entry != nullptr &&
       gathered.has(head.hugging_face()))
     config.set("tie_word_embeddings", false);
+  if (Json formats = gathered.packed_formats(); !formats.is_null())
+    config.set("quantization_config",
+               Json().set("quant_method", formats::kPackedMethod).set("formats", std::move(formats)));
   if (model.gguf) add_what_directories_say(model, config);
   return config;
 }

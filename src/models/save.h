@@ -8,7 +8,11 @@
 namespace martlet::models {
 
 struct SaveOptions {
-  std::optional<DType> dtype;  ///< of all weights; unless given each keeps its own, packed ones become f32
+  std::optional<DType> dtype =
+      {};  ///< of all weights; unless given each keeps its own, packed ones become f32
+  /// Packed matrices stay packed: the directory comes back without loss and without packing anew, and only
+  /// this program reads it. Those that the family stores transposed become f32 all the same.
+  bool keep_packed = false;
 };
 
 /// Writes a model as a Hugging Face directory: config.json, the weights under Hugging Face's names

@@ -220,6 +220,33 @@ TEST(Quantised, WhatIsNotSupportedIsNamedWithWhatIs) {
   EXPECT_THAT(bytes.refusal(), HasSubstr("load_in_8bit"));
 }
 
+TEST(Quantised, RowsThatStayPackedAreMappedAsTheyLie) {
+  Json config, names;
+  names.set("a.weight", "q8_0");
+  config.set("quant_method", "martlet").set("formats", names);
+  const Tensor bytes = drawn<uint8_t>({5, 68}, 1, 0x70);
+  const auto read = [&](const Json& table, const Tensor& tensor) {
+    return read_quantised(TensorSource({stored("a.weight", tensor)}, "file"), table, "config.json");
+  };
+  const QuantisedTensors packed = read(config, bytes);
+  EXPECT_EQ(packed.tensors.info("a.weight").shape, (Shape{5, 64}));
+  EXPECT_EQ(packed.tensors.info("a.weight").packed->name, "q8_0");
+  const auto refusal = [&](const Json& table, const Tensor& tensor) -> std::string {
+    try {
+      read(table, tensor);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "it was read";
+  };
+  EXPECT_THAT(refusal(config, drawn<uint8_t>({5, 67}, 1, 9)), HasSubstr("'a.weight' is u8[5, 67]"));
+  EXPECT_THAT(refusal(config, scales({5, 68}, 1)), HasSubstr("'a.weight' is f32[5, 68]"));
+  config.set("formats", Json().set("b.weight", "q8_0"));
+  EXPECT_THAT(refusal(config, bytes), HasSubstr("'b.weight' is to be packed as q8_0, and is not there"));
+  config.set("formats", Json().set("a.weight", "q9"));
+  EXPECT_THAT(refusal(config, bytes), AllOf(HasSubstr("'q9'"), HasSubstr("int4_zero")));
+}
+
 /// A compressed-tensors module of 40 outputs and 64 inputs, four bits.
 std::string refusal_of_compressed(const Json& changes, std::vector<StoredTensor> parts) {
   Json weights;

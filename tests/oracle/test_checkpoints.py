@@ -96,6 +96,17 @@ def test_converted_the_matrices_are_the_same_numbers(kind, tmp_path):
         assert down.tensor_type.name in ("Q4_0", "Q5_0", "Q8_0")
 
 
+@pytest.mark.parametrize("kind", ["gptq-asymmetric", "awq", "compressed-8", "gptq-8-asymmetric"])
+def test_kept_packed_a_directory_gives_the_same_scores(kind, tmp_path):
+    write, options = KINDS[kind]
+    checkpoints.write(tmp_path / "model", drawn(10), write, **options)
+    subprocess.run([PROGRAM, "convert", tmp_path / "model", "--packed", "-o", tmp_path / "packed"], check=True)
+    ids = np.arange(12)
+    assert np.array_equal(scores(tmp_path / "packed", ids), scores(tmp_path / "model", ids))
+    layers = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("model", "packed")]
+    assert layers[1] < 1.25 * layers[0]
+
+
 def test_matrices_stay_in_few_bits(tmp_path):
     checkpoints.write(tmp_path / "model", drawn(4, hidden_size=256, intermediate_size=512), awq, group=128)
     tree = json.loads(subprocess.run([PROGRAM, "inspect", tmp_path / "model", "--json"], check=True, capture_output=True).stdout)
@@ -181,15 +192,17 @@ class LlmInt8(torch.nn.Module):
 def test_llm_int8_is_its_formula(threshold, tmp_path):
     model = drawn(9, num_hidden_layers=1)
     model.save_pretrained(tmp_path / "model")
+    ids = np.random.default_rng(9).integers(0, model.config.vocab_size, 30)
+    with torch.no_grad():
+        plain = model(torch.tensor(ids)[None]).logits[0].numpy()
     for name, module in list(model.named_modules()):
         if isinstance(module, torch.nn.Linear) and name != "lm_head":
             parent, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(parent), leaf, LlmInt8(module, threshold))
-    ids = np.random.default_rng(9).integers(0, model.config.vocab_size, 30)
     words = ["--rewrite", f"llm_int8 threshold={threshold}", "--ids", ",".join(map(str, ids)), "-o", tmp_path / "scores.npy"]
     subprocess.run([PROGRAM, "logits", tmp_path / "model", *words], check=True)
     with torch.no_grad():
         expected = model(torch.tensor(ids)[None]).logits[0].numpy()
-    difference = np.abs(np.load(tmp_path / "scores.npy") - expected)
-    # A product next to the middle of two codes may round to either, which few do.
-    assert np.median(difference) < 2e-5 * np.abs(expected).max() and difference.max() < 1e-2 * np.abs(expected).max()
+    ours = np.load(tmp_path / "scores.npy")
+    # Products next to the middle of two codes may round to either, which few do.
+    assert np.std(ours - expected) < 0.15 * np.std(plain - expected)

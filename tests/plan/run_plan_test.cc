@@ -49,15 +49,16 @@ TEST(RunPlan, SaysWhyEachRewriteIsLeftOut) {
     names.push_back(rejected.request.name);
     EXPECT_FALSE(rejected.reason.empty());
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"cast", "low_rank", "quantize", "int8_activations", "kv_cache",
-                                             "tie", "probe"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"cast", "low_rank", "quantize", "int8_activations", "llm_int8",
+                                             "kv_cache", "tie", "probe"}));
   EXPECT_NE(plan.rejected[0].reason.find("would save"), std::string::npos);
   EXPECT_NE(plan.rejected[0].reason.find("approximate"), std::string::npos);
   EXPECT_NE(plan.rejected[2].reason.find("would save"), std::string::npos);
   EXPECT_EQ(plan.rejected[3].reason, "it would save neither memory nor time here");
-  EXPECT_NE(plan.rejected[4].reason.find("of each 64 positions' keys and values"), std::string::npos);
-  EXPECT_NE(plan.rejected[5].reason.find("depends on its arguments"), std::string::npos);
-  EXPECT_EQ(plan.rejected[6].reason, "it would save neither memory nor time here");
+  EXPECT_NE(plan.rejected[4].reason.find("would save"), std::string::npos);
+  EXPECT_NE(plan.rejected[5].reason.find("of each 64 positions' keys and values"), std::string::npos);
+  EXPECT_NE(plan.rejected[6].reason.find("depends on its arguments"), std::string::npos);
+  EXPECT_EQ(plan.rejected[7].reason, "it would save neither memory nor time here");
 }
 
 TEST(RunPlan, FitsWhenTheForecastIsWithinTheMemory) {

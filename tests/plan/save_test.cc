@@ -9,6 +9,7 @@
 #include "base/temporary_folder.h"
 #include "formats/safetensors.h"
 #include "models/rewrites_file.h"
+#include "nn/tree.h"
 #include "plan/catalogue.h"
 #include "support/random_model.h"
 
@@ -69,6 +70,29 @@ TEST_F(Save, ALowRankModelComesBackWithoutDecomposingAgain) {
 TEST_F(Save, BytesOfWeightsComeBackFromTheirPlainForm) {
   expect_same_after_saving({request_of("llm_int8", "threshold", 0.25)});
   EXPECT_FALSE(file_exists(folder_ / "out/rewrites.safetensors"));
+}
+
+TEST_F(Save, PackedMatricesThatAreKeptComeBackBitForBit) {
+  for (const char* to : {"q8_0", "q4_0", "q5_1"}) {
+    SCOPED_TRACE(to);
+    const OpenModel model = open_with_all(source_.path(), {request_of("quantize", "to", to)});
+    const std::string out = folder_ / to;
+    save_model(model, out, {.keep_packed = true});
+    const OpenModel again = open_with_all(out);
+    EXPECT_EQ(logits_of(again), logits_of(model));
+    nn::walk_parameters(*model.tree, [&](const std::string& path, nn::Parameter& parameter) {
+      nn::walk_parameters(*again.tree, [&](const std::string& other, nn::Parameter& its) {
+        if (other == path) {
+          EXPECT_EQ(its.type_name(), parameter.type_name()) << path;
+        }
+      });
+    });
+    EXPECT_EQ(again.config.find("quantization_config"), nullptr);
+    // And once more, from the packed directory: the same files.
+    save_model(again, out + "-again", {.keep_packed = true});
+    EXPECT_EQ(read_file(out + "-again/model.safetensors"), read_file(out + "/model.safetensors"));
+    EXPECT_EQ(read_file(out + "-again/config.json"), read_file(out + "/config.json"));
+  }
 }
 
 TEST_F(Save, RewritesComeBackInTheirOrder) {

@@ -10,6 +10,7 @@ namespace martlet::cli {
 
 int run_convert(std::span<const std::string> arguments) {
   std::string out, dtype = "same";
+  bool packed = false;
   ModelFlags flags;
   Options options("convert", "martlet convert my-model -o my-model.gguf --dtype bf16");
   flags.declare(options);
@@ -20,6 +21,9 @@ int run_convert(std::span<const std::string> arguments) {
       .choice("--dtype", dtype, {"same", "f32", "f16", "bf16"},
               "what weights become; same: as they are, though a directory holds packed ones as f32. Vectors "
               "in a GGUF file are f32 always");
+  options.flag("--packed", packed,
+               "a directory keeps packed weights packed; it is smaller, opens without packing, and only "
+               "martlet reads it");
   if (!options.parse(arguments)) return 0;
   if (out.empty()) fail(ErrorCode::kUsage, "convert needs -o F.gguf or -o DIR");
   const models::OpenModel model = models::open_model(flags.path(), flags.open_options());
@@ -29,7 +33,7 @@ int run_convert(std::span<const std::string> arguments) {
     models::save_gguf(model, out, wanted ? models::with_dtype(*wanted) : models::GgufSaveOptions{},
                       *make_progress());
   else
-    models::save_model(model, out, {.dtype = wanted});
+    models::save_model(model, out, {.dtype = wanted, .keep_packed = packed});
   return 0;
 }
 
