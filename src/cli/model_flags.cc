@@ -97,13 +97,17 @@ std::vector<std::string> rewrites_of_packed() {
   return {std::string(compress::kInt8Activations.name), std::string(compress::kKvCache.name)};
 }
 
-std::string probe_table(const Json& rows) {
-  constexpr std::string_view kColumns[] = {"path", "kind", "elements", "mean",  "std",
-                                           "rms",  "min",  "max",      "zeros", "not_finite"};
-  std::vector<std::vector<std::string>> table{{std::begin(kColumns), std::end(kColumns)}};
+std::string report_table(const Json& rows) {
+  std::vector<std::string> columns;
+  for (const Json& row : rows.array()) {
+    if (row.object().size() <= columns.size()) continue;
+    columns.clear();
+    for (const auto& [column, value] : row.object()) columns.push_back(column);
+  }
+  std::vector<std::vector<std::string>> table{columns};
   for (const Json& row : rows.array()) {
     std::vector<std::string> cells;
-    for (const std::string_view column : kColumns) cells.push_back(cell_of(row.find(column)));
+    for (const std::string& column : columns) cells.push_back(cell_of(row.find(column)));
     table.push_back(std::move(cells));
   }
   return table_text(table);
@@ -113,7 +117,7 @@ void show_rewrite_reports(const models::OpenModel& model) {
   const Json reports = nn::rewrite_reports(model.tree, model.rewrites);
   if (reports.is_null()) return;
   std::fflush(stdout);
-  for (const auto& [name, rows] : reports.object()) std::fprintf(stderr, "%s", probe_table(rows).c_str());
+  for (const auto& [name, rows] : reports.object()) std::fprintf(stderr, "%s", report_table(rows).c_str());
 }
 
 }  // namespace martlet::cli

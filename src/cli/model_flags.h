@@ -40,7 +40,7 @@ std::vector<std::string> rewrites_of_packed();
 
 /// What the model's rewrites gathered while it ran, as tables on standard error; nothing when there is none.
 void show_rewrite_reports(const models::OpenModel& model);
-/// One report of a probe as a table.
-std::string probe_table(const Json& rows);
+/// One rewrite's report as a table, with the keys of its longest row as columns.
+std::string report_table(const Json& rows);
 
 }  // namespace martlet::cli

@@ -78,6 +78,7 @@ class GatedFeedForward final : public FeedForward {
  public:
   GatedFeedForward(int64_t hidden_size, int64_t intermediate_size, ops::Unary activation, bool has_bias);
   std::string_view kind() const override { return "GatedFeedForward"; }
+  ops::Unary activation() const { return activation_; }
   std::string details() const override { return std::string(ops::name_of(activation_)); }
   Tensor forward(const Tensor& x) override;
 
@@ -94,6 +95,7 @@ class PlainFeedForward final : public FeedForward {
  public:
   PlainFeedForward(int64_t hidden_size, int64_t intermediate_size, ops::Unary activation, bool has_bias);
   std::string_view kind() const override { return "PlainFeedForward"; }
+  ops::Unary activation() const { return activation_; }
   std::string details() const override { return std::string(ops::name_of(activation_)); }
   Tensor forward(const Tensor& x) override;
 

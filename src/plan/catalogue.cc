@@ -2,10 +2,11 @@
 
 #include "compress/cast.h"
 #include "compress/int8_activations.h"
-#include "compress/llm_int8.h"
 #include "compress/kv_cache.h"
+#include "compress/llm_int8.h"
 #include "compress/low_rank.h"
 #include "compress/quantize.h"
+#include "compress/sparse_activation.h"
 #include "nn/probe.h"
 #include "nn/tie.h"
 #include "train/freeze.h"
@@ -16,9 +17,9 @@ namespace martlet::plan {
 namespace {
 
 constexpr const nn::Rewrite* kRewrites[] = {
-    &compress::kCast,    &compress::kLowRank, &compress::kQuantize, &compress::kInt8Activations, &compress::kLlmInt8,
-    &compress::kKvCache, &nn::kTie,           &train::kFreeze,      &train::kMixed,
-    &train::kRecompute,  &nn::kProbe,
+    &compress::kCast,    &compress::kLowRank, &compress::kQuantize,         &compress::kInt8Activations,
+    &compress::kLlmInt8, &compress::kKvCache, &compress::kSparseActivation, &nn::kTie,
+    &train::kFreeze,     &train::kMixed,      &train::kRecompute,           &nn::kProbe,
 };
 
 }  // namespace

@@ -106,7 +106,9 @@ RunForecast forecast_run(const std::shared_ptr<nn::Model>& tree, const RunGoal& 
 }
 
 std::string reason_to_reject(const nn::Rewrite& rewrite, const std::optional<nn::Effect>& effect) {
-  if (!effect) return "what it saves depends on its arguments and the weights, and its output is approximate";
+  if (!effect)
+    return fmt::format("what it saves depends on its arguments and the weights, and its output is {}",
+                       name_of(rewrite.exactness));
   std::vector<std::string> saved;
   const auto bytes = [](int64_t count) { return format_bytes(static_cast<uint64_t>(count)); };
   if (effect->weight_bytes < 0) saved.push_back(fmt::format("{} of weights", bytes(-effect->weight_bytes)));

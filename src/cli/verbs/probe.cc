@@ -27,7 +27,7 @@ int run_probe(std::span<const std::string> arguments) {
       infer::LanguageModel::load(resolve_model(model_name), {plan::rewrites(), {request}, {}});
   infer::all_logits(model.tree(), ids.empty() ? model.tokenizer().encode(prompt) : parse_ids(ids));
   const Json rows = nn::rewrite_reports(model.files().tree, model.files().rewrites).at("probe");
-  fmt::print("{}", json ? rows.dump() + "\n" : probe_table(rows));
+  fmt::print("{}", json ? rows.dump() + "\n" : report_table(rows));
   return 0;
 }
 

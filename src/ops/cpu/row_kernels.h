@@ -36,6 +36,9 @@ struct RowKernels {
   void (*normalise)(const float* x, float minus, float scale, const float* weight, const float* bias,
                     float* y, int64_t count);
 
+  /// y += factor * x, each rounded once.
+  void (*add_scaled)(const float* x, float factor, float* y, int64_t count);
+
   void (*widen_bf16)(const void* from, float* to, int64_t count);
   void (*widen_f16)(const void* from, float* to, int64_t count);
   void (*narrow_bf16)(const float* from, void* to, int64_t count);

@@ -270,6 +270,15 @@ void narrow(const float* from, void* to, int64_t count, Store store_sixteen) {
   std::memcpy(halves + i, last, static_cast<size_t>(count - i) * sizeof(uint16_t));
 }
 
+void add_scaled_row(const float* x, float factor, float* y, int64_t count) {
+  const Floats factors = all(factor);
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) store(y + i, multiply_add(factors, load(x + i), load(y + i)));
+  if (i == count) return;
+  const int64_t left = count - i;
+  store(y + i, multiply_add(factors, load(x + i, left), load(y + i, left)), left);
+}
+
 void widen_bf16_row(const void* from, float* to, int64_t count) {
   widen(from, to, count, [](const void* halves) { return floats_of(shift_left<16>(load_halves(halves))); });
 }
@@ -293,6 +302,7 @@ constexpr RowKernels make_row_kernels(std::string_view name) {
           .smallest = smallest_row,
           .exponentials = exponentials_row,
           .normalise = normalise_row,
+          .add_scaled = add_scaled_row,
           .widen_bf16 = widen_bf16_row,
           .widen_f16 = widen_f16_row,
           .narrow_bf16 = narrow_bf16_row,
