@@ -213,6 +213,17 @@ TEST_F(SparseExpertsTest, ADryRunCountsTheExpertsThatTokensWouldReadWhenAllAreCh
   EXPECT_EQ(products, 1 + 4 * 3);  // the router; four experts of eight for two tokens
 }
 
+TEST_F(SparseExpertsTest, ADryRunGoesBackwardToo) {
+  const auto module = module_of(shape_of(8, 2, true, 0), 11);
+  walk_parameters(*module, [](const std::string&, Parameter& parameter) { parameter.require_gradient(); });
+  const ops::DryRun run;
+  const Tensor x = Tensor::zeros({3000, 24}, DType::kF32);
+  autograd::backward(module->forward(x), Tensor::zeros({3000, 24}, DType::kF32));
+  walk_parameters(*module, [](const std::string& path, Parameter& parameter) {
+    EXPECT_TRUE(parameter.gradient().defined()) << path;
+  });
+}
+
 TEST_F(SparseExpertsTest, UseIsThePartOfTokensThatGoThrough) {
   auto list = std::make_shared<ModuleList<FeedForward>>();
   list->push_back(std::make_shared<SparseExperts>(shape_of(8, 2, true, 4)));

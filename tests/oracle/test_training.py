@@ -25,6 +25,10 @@ def qwen3_tied():
     return transformers.Qwen3ForCausalLM, transformers.Qwen3Config(**SIZES, head_dim=16, tie_word_embeddings=True)
 
 
+def mixtral():
+    return transformers.MixtralForCausalLM, transformers.MixtralConfig(**SIZES, num_local_experts=4, num_experts_per_tok=2)
+
+
 def gemma3():
     return transformers.Gemma3ForCausalLM, transformers.Gemma3TextConfig(**SIZES, head_dim=16, query_pre_attn_scalar=16, sliding_window=9,
                                                                         layer_types=["sliding_attention", "full_attention"])
@@ -94,7 +98,7 @@ def torch_losses(model, rows):
 
 
 @pytest.mark.parametrize("rewrite", ["", "recompute", "freeze pattern=layers.0"])
-@pytest.mark.parametrize("family", [llama, qwen3_tied, gemma3, gpt2])
+@pytest.mark.parametrize("family", [llama, qwen3_tied, mixtral, gemma3, gpt2])
 def test_a_trained_directory_loads_in_transformers_and_gives_the_same_loss(family, rewrite, tmp_path):
     drawn(family, 3).save_pretrained(tmp_path / "m")
     rows = rows_of_ids(tmp_path / "data.jsonl", 3)
@@ -110,7 +114,7 @@ def test_a_trained_directory_loads_in_transformers_and_gives_the_same_loss(famil
         assert expected < loss_of(transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "m").eval(), rows).item()
 
 
-@pytest.mark.parametrize("family,kind", [(llama, "Q8_0"), (llama, "Q4_1"), (qwen3_tied, "Q8_0"), (gpt2, "F16")])
+@pytest.mark.parametrize("family,kind", [(llama, "Q8_0"), (llama, "Q4_1"), (qwen3_tied, "Q8_0"), (mixtral, "Q8_0"), (gpt2, "F16")])
 def test_a_gguf_file_is_unpacked_and_learns_as_torch_does(family, kind, tmp_path):
     model = drawn(family, 4)
     gguf_models.write(tmp_path / "m.gguf", model, np.random.default_rng(4), kind)
