@@ -68,6 +68,29 @@ Grouping grouped(const std::vector<int64_t>& chosen, const SparseExpertsShape& s
   return grouping;
 }
 
+/// What the experts of a single token give: all their gates and ups read the same x, at once. Nothing where
+/// one of them is no plain gated feed-forward.
+std::vector<Tensor> of_one_token(const Tensor& x, const ModuleList<FeedForward>& experts,
+                                 const Grouping& grouping, ops::Unary activation) {
+  std::vector<GatedFeedForward*> chosen;
+  std::vector<Linear*> linears;
+  for (size_t expert = 0; expert < experts.size(); ++expert) {
+    if (grouping.starts[expert] == grouping.starts[expert + 1]) continue;
+    auto* gated = dynamic_cast<GatedFeedForward*>(&experts[expert]);
+    if (gated == nullptr || gated->details() != ops::name_of(activation)) return {};
+    chosen.push_back(gated);
+    linears.push_back(gated->gate_proj.get().get());
+    linears.push_back(gated->up_proj.get().get());
+  }
+  std::vector<Tensor> gates = forward_together(x, linears);
+  std::vector<Tensor> results;
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    ops::gated_in_place(activation, gates[2 * i], gates[2 * i + 1]);
+    results.push_back(chosen[i]->down_proj->forward(gates[2 * i]));
+  }
+  return results;
+}
+
 Tensor indices(const std::vector<int64_t>& values) {
   return Tensor::from(values, {static_cast<int64_t>(values.size())});
 }
@@ -99,9 +122,10 @@ Tensor SparseExperts::forward(const Tensor& x) {
   const Choice choice = choose_experts(ops::cast(router->forward(x), DType::kF32), shape_);
   const Grouping grouping = grouped(choice.experts, shape_);
   const Tensor tokens = indices(grouping.tokens).to(x.device());
-  const Tensor rows = ops::index_select(x, 0, tokens);
   std::vector<Tensor> results;
-  for (int64_t expert = 0; expert < shape_.experts; ++expert) {
+  if (x.dim(0) == 1) results = of_one_token(x, *experts, grouping, shape_.activation);
+  const Tensor rows = results.empty() ? ops::index_select(x, 0, tokens) : Tensor();
+  for (int64_t expert = 0; rows.defined() && expert < shape_.experts; ++expert) {
     const int64_t begin = grouping.starts[static_cast<size_t>(expert)];
     const int64_t end = grouping.starts[static_cast<size_t>(expert) + 1];
     if (begin < end)
