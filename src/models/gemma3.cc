@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "models/config_keys.h"
+#include "models/gemma_names.h"
 #include "models/gguf_config.h"
 #include "nn/decoder.h"
 
@@ -34,7 +35,8 @@ std::shared_ptr<nn::Model> build_text(const Fields& config) {
   if (config.boolean("use_bidirectional_attention", false))
     bad_input("{}: use_bidirectional_attention is not supported; only models that generate are",
               config.source());
-  const DecoderSizes sizes = decoder_sizes(config);
+  DecoderSizes sizes = decoder_sizes(config);
+  sizes.attention.qkv_bias = sizes.attention.output_bias = config.boolean("attention_bias", false);
   const int64_t hidden_size = sizes.model.hidden_size;
   const int64_t head_dim = sizes.attention.head_dim;
   const double epsilon = norm_epsilon(config, "rms_norm_eps", 1e-6);
@@ -128,6 +130,7 @@ void require_usual_layers(const Fields& config, const DecoderSizes& sizes) {
 void text_to_gguf(const Fields& config, GgufConfig& to) {
   const DecoderSizes sizes = decoder_sizes(config);
   require_text(config, "gemma3", "hidden_activation", "gelu_pytorch_tanh", kTanhGelu);
+  require_flag(config, "gemma3", "attention_bias", false, false);
   require_usual_layers(config, sizes);
   decoder_config_to_gguf(config, "gemma3", to, "full_attention");
   const auto local = local_rope(config, sizes.attention.head_dim, sizes.model.max_positions);
@@ -148,33 +151,7 @@ void with_vision_to_gguf(const Fields& config, GgufConfig& to) {
   text_to_gguf(Fields(*text, config.source() + ": text_config"), to);
 }
 
-constexpr WeightName kWeights[] = {
-    {"embed_tokens.weight", "model.embed_tokens.weight", "token_embd.weight"},
-    {"layers.{}.attention_norm.weight", "model.layers.{}.input_layernorm.weight", "blk.{}.attn_norm.weight",
-     Stored::kAsIs, Stored::kPlusOne},
-    {"layers.{}.attention.q_proj.weight", "model.layers.{}.self_attn.q_proj.weight", "blk.{}.attn_q.weight"},
-    {"layers.{}.attention.k_proj.weight", "model.layers.{}.self_attn.k_proj.weight", "blk.{}.attn_k.weight"},
-    {"layers.{}.attention.v_proj.weight", "model.layers.{}.self_attn.v_proj.weight", "blk.{}.attn_v.weight"},
-    {"layers.{}.attention.o_proj.weight", "model.layers.{}.self_attn.o_proj.weight",
-     "blk.{}.attn_output.weight"},
-    {"layers.{}.attention.q_norm.weight", "model.layers.{}.self_attn.q_norm.weight",
-     "blk.{}.attn_q_norm.weight", Stored::kAsIs, Stored::kPlusOne},
-    {"layers.{}.attention.k_norm.weight", "model.layers.{}.self_attn.k_norm.weight",
-     "blk.{}.attn_k_norm.weight", Stored::kAsIs, Stored::kPlusOne},
-    {"layers.{}.attention_post_norm.weight", "model.layers.{}.post_attention_layernorm.weight",
-     "blk.{}.post_attention_norm.weight", Stored::kAsIs, Stored::kPlusOne},
-    {"layers.{}.feed_forward_norm.weight", "model.layers.{}.pre_feedforward_layernorm.weight",
-     "blk.{}.ffn_norm.weight", Stored::kAsIs, Stored::kPlusOne},
-    {"layers.{}.feed_forward.gate_proj.weight", "model.layers.{}.mlp.gate_proj.weight",
-     "blk.{}.ffn_gate.weight"},
-    {"layers.{}.feed_forward.up_proj.weight", "model.layers.{}.mlp.up_proj.weight", "blk.{}.ffn_up.weight"},
-    {"layers.{}.feed_forward.down_proj.weight", "model.layers.{}.mlp.down_proj.weight",
-     "blk.{}.ffn_down.weight"},
-    {"layers.{}.feed_forward_post_norm.weight", "model.layers.{}.post_feedforward_layernorm.weight",
-     "blk.{}.post_ffw_norm.weight", Stored::kAsIs, Stored::kPlusOne},
-    {"norm.weight", "model.norm.weight", "output_norm.weight", Stored::kAsIs, Stored::kPlusOne},
-    {"lm_head.weight", "lm_head.weight", "output.weight"},
-};
+constexpr auto kWeights = gemma_names("model.layers.{}.pre_feedforward_layernorm.weight");
 constexpr std::string_view kPrefixes[] = {"model.", "model.language_model.", "language_model.model."};
 constexpr std::string_view kIgnored[] = {"**.vision_tower.**", "vision_tower.**",
                                          "**.multi_modal_projector.**", "multi_modal_projector.**"};

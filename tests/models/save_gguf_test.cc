@@ -129,6 +129,7 @@ TEST(SaveGgufTest, WhatTheFormCannotSayIsRefusedAndNothingWritten) {
   expect(with("smollm3", [](Json& c) { c.set("no_rope_layer_interval", 2); }), "layer 1");
   expect(with("gpt2", [](Json& c) { c.set("scale_attn_by_inverse_layer_idx", true); }),
          "scale_attn_by_inverse");
+  expect(with("gemma3_text", [](Json& c) { c.set("attention_bias", true); }), "attention_bias");
   expect(with("gemma3_text", [](Json& c) { c.set("query_pre_attn_scalar", 9); }), "query_pre_attn_scalar");
   expect(with("gemma3_text", [](Json& c) { c.set("sliding_window_pattern", 2); }), "every sixth");
 }

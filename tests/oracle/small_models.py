@@ -185,6 +185,7 @@ FAMILIES = {
     "gemma2": gemma2,
     "gemma2-layers": gemma2_layers,
     "gemma3": gemma3,
+    "gemma3-biases": lambda rng: gemma3(rng, attention_bias=True),
     "gemma3-two-rotations": gemma3_two_rotations,
     "gemma3-soft-caps": gemma3_soft_caps,
     "gemma3-every-sixth": gemma3_every_sixth_full,
