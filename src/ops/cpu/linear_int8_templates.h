@@ -61,6 +61,28 @@ struct EightBits {
   }
 };
 
+/// How far ahead of use a stream of weights is called into the L2 cache. Of the distances from 1 to 32 KiB, 6
+/// gave 93 to 95 % of the speed of bare reading, q6_k 75 % without; calling lines into the L1 cache makes
+/// every format slower.
+constexpr int64_t kAhead = 6 << 10;
+
+inline void call_ahead(const std::byte* at) {
+  __builtin_prefetch(at + kAhead, 0, 2);
+}
+
+/// Codes that are read once, from memory. Those of eight bits need few instructions, so that the processor
+/// runs far enough ahead by itself.
+template <typename Codes>
+struct Streamed {
+  static constexpr int64_t kBytes = Codes::kBytes;
+  static constexpr bool kIsCalled = kBytes < kVectors * kVectorBytes;
+  template <int j>
+  static Bytes at(const std::byte* planes) {
+    if constexpr (kIsCalled && j < kBytes / kVectorBytes) call_ahead(planes + j * kVectorBytes);
+    return Codes::template at<j>(planes);
+  }
+};
+
 /// What a tile walks through, block after block.
 struct Cursor {
   const std::byte* planes;
@@ -304,8 +326,7 @@ struct SubScalesForm {
   }
 };
 
-/// A group is read once, front to back, and the next follows it in memory. The processor sees such a stream
-/// by itself: calling for lines ahead of use made every format slower (q6_k by a third).
+/// A group is read once, front to back, and the next follows it in memory.
 template <typename Form, typename Codes, const InterleavedFormat& kFormat, int kCodes>
 [[gnu::flatten]] void row(const std::byte* group, int64_t columns, const ActivationTile& x, float* sums) {
   Lanes totals[1] = {no_lanes()};
@@ -314,9 +335,11 @@ template <typename Form, typename Codes, const InterleavedFormat& kFormat, int k
   for (int64_t left = columns / kCodesBlock; left > 0; left -= kChunkBlocks) {
     const int64_t blocks = left < kChunkBlocks ? left : kChunkBlocks;
     const int64_t header = kFormat.header_bytes(blocks);
+    if constexpr (Streamed<Codes>::kIsCalled)
+      for (int64_t line = 0; line < header; line += kVectorBytes) call_ahead(at.planes + line);
     Form::read_factors(at.planes, blocks, factors);
     at.planes += header;
-    Form::template chunk<Codes, kCodes>(factors, blocks, at, totals);
+    Form::template chunk<Streamed<Codes>, kCodes>(factors, blocks, at, totals);
   }
   store(sums, totals[0]);
 }

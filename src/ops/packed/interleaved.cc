@@ -239,22 +239,6 @@ float value_of(const InterleavedFormat& format, const std::byte* header, int64_t
 
 }  // namespace
 
-int64_t InterleavedFormat::header_bytes(int64_t blocks) const {
-  switch (form) {
-    case CodesForm::kScales:
-      return (blocks + 1) / 2 * kPlane;
-    case CodesForm::kScalesAndMinima:
-      return blocks * kPlane;
-    case CodesForm::kScalesAndZeros:
-      return (blocks * (kHalfVector + kGroupRows) + kPlane - 1) / kPlane * kPlane;
-    case CodesForm::kSubScalesAndMinima:
-      return 4 * kPlane;
-    case CodesForm::kSubScales:
-      return 5 * kPlane;
-  }
-  return 0;
-}
-
 int64_t InterleavedFormat::group_bytes(int64_t columns) const {
   const int64_t blocks = columns / kCodesBlock;
   const int64_t rest = blocks % kChunkBlocks;

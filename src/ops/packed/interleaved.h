@@ -80,7 +80,21 @@ struct InterleavedFormat {
     return {form == CodesForm::kScalesAndZeros ? CodesForm::kScalesAndMinima : form, zero, activation_codes};
   }
   int64_t block_bytes() const { return 64 * bits; }
-  int64_t header_bytes(int64_t blocks) const;
+  int64_t header_bytes(int64_t blocks) const {
+    switch (form) {
+      case CodesForm::kScales:
+        return (blocks + 1) / 2 * 64;
+      case CodesForm::kScalesAndMinima:
+        return blocks * 64;
+      case CodesForm::kScalesAndZeros:
+        return (blocks * (2 * kGroupRows + kGroupRows) + 63) / 64 * 64;
+      case CodesForm::kSubScalesAndMinima:
+        return 4 * 64;
+      case CodesForm::kSubScales:
+        return 5 * 64;
+    }
+    return 0;
+  }
   int64_t chunk_bytes(int64_t blocks) const { return header_bytes(blocks) + blocks * block_bytes(); }
   /// Of sixteen rows.
   int64_t group_bytes(int64_t columns) const;
