@@ -43,6 +43,20 @@ TEST(RunPlan, DecodingReadsEveryLinearWeightOnce) {
   EXPECT_NEAR(plan_of(model, {10, 2}).forecast.decode_tokens_per_s, 1e9 / (4.0 * linear + cache), 1);
 }
 
+TEST(RunPlan, DecodingReadsTheChosenExpertsAlone) {
+  Json config = martlet::testing::small_llama_config();
+  config.set("model_type", "mixtral").set("num_local_experts", 8).set("num_experts_per_tok", 2);
+  const auto model = martlet::testing::random_model(config, 2);
+  // Attention, router, and two experts of eight for one token; of two tokens 1 - (3/4)^2 of the experts.
+  const double others = 2 * (2 * 32 * 32 + 2 * 32 * 16 + 8 * 32) + 97 * 32;
+  const double experts = 2 * 8 * 3 * 32 * 48;
+  const double cache = (10 + 1) * 2 * 2 * (8 + 16) * 4.0;
+  const double one = 4 * (others + experts / 4) + cache;
+  EXPECT_NEAR(plan_of(model, {10, 2}).forecast.decode_tokens_per_s, 1e9 / one, 1);
+  const double two = 4 * (others + experts * 0.4375) + 2 * cache;
+  EXPECT_NEAR(plan_of(model, {10, 2, 2}).forecast.decode_tokens_per_s, 2e9 / two, 1);
+}
+
 TEST(RunPlan, SaysWhyEachRewriteIsLeftOut) {
   const RunPlan plan = plan_of(martlet::testing::random_llama(2), {});
   std::map<std::string, std::string> reasons;
