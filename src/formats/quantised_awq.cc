@@ -47,11 +47,16 @@ ops::GroupedMatrix matrix_of(const std::string& module, int64_t group_size, Quan
   }
   static_assert(ops::kGroupedRows % kCodes == 0);
   matrix.read = [words, columns, row_words](int64_t begin, int64_t end, uint8_t* codes) {
-    for (int64_t column = 0; column < columns; ++column)
-      for (int64_t word = begin / kCodes; word < end / kCodes; ++word)
-        each_code(word_of(words, column * row_words + word), [&](int64_t i, uint8_t code) {
-          codes[(word * kCodes + i - begin) * columns + column] = code;
-        });
+    // A column of words at a time, which stands together then.
+    std::vector<uint32_t> line(static_cast<size_t>(columns));
+    for (int64_t word = begin / kCodes; word < end / kCodes; ++word) {
+      for (int64_t column = 0; column < columns; ++column)
+        line[static_cast<size_t>(column)] = word_of(words, column * row_words + word);
+      for (int nibble = 0; nibble < kCodes; ++nibble) {
+        uint8_t* to = codes + (word * kCodes + kOrder[nibble] - begin) * columns;
+        for (const uint32_t each : line) *to++ = static_cast<uint8_t>(each >> (4 * nibble) & 15);
+      }
+    }
   };
   return matrix;
 }
