@@ -12,7 +12,7 @@
 #include "compress/sparse_activation.h"
 
 #include <algorithm>
-#include <span>
+#include <vector>
 
 #include "nn/layers.h"
 #include "ops/binary.h"
@@ -90,7 +90,7 @@ class SparseFeedForward final : public nn::FeedForward {
   }
 
   void count(const Tensor& fired) {
-    const std::span<const float> values(fired.data<float>(), static_cast<size_t>(fired.element_count()));
+    const std::vector<float> values = fired.to_vector<float>();
     read_ += std::count_if(values.begin(), values.end(), [](float value) { return value != 0; });
     all_ += fired.element_count();
   }
