@@ -19,12 +19,19 @@ constexpr std::array<uint32_t, 256> make_table() {
 
 constexpr std::array<uint32_t, 256> kTable = make_table();
 
+uint32_t extended(uint32_t value, std::string_view bytes) {
+  for (const char byte : bytes) value = (value >> 8) ^ kTable[(value ^ static_cast<uint8_t>(byte)) & 0xFF];
+  return value;
+}
+
 }  // namespace
 
 uint32_t crc32c(std::string_view bytes) {
-  uint32_t value = ~uint32_t{0};
-  for (const char byte : bytes) value = (value >> 8) ^ kTable[(value ^ static_cast<uint8_t>(byte)) & 0xFF];
-  return ~value;
+  return ~extended(~uint32_t{0}, bytes);
+}
+
+uint32_t crc32c_of_word(uint32_t before, const char* bytes) {
+  return extended(before, {bytes, 8});
 }
 
 }  // namespace martlet

@@ -18,8 +18,11 @@
 namespace martlet {
 namespace {
 
-// Small writes are gathered to this many bytes, so that a writer of many small pieces makes few system calls.
+// Of what has no size to tell, so much is read at a time.
 constexpr size_t kBufferBytes = size_t{1} << 16;
+// Files are written in parts that end at multiples of this, small writes gathered: few system calls, and a
+// large file lies in the page cache in whole large pages, where the system has such, as it does when mapped.
+constexpr size_t kPart = size_t{2} << 20;
 // Uncached writes are sent off and forgotten in parts of this size.
 constexpr size_t kUncachedPart = size_t{16} << 20;
 // What is no regular file (a pipe, a terminal) has no size to check first, and may never end.
@@ -127,6 +130,13 @@ void MappedFile::forget(std::span<const std::byte> bytes) const {
   if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
 }
 
+void want_large_pages(std::span<const std::byte> mapped) {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t from = reinterpret_cast<uintptr_t>(mapped.data()) / page * page;
+  const uintptr_t to = reinterpret_cast<uintptr_t>(mapped.data()) + mapped.size();
+  ::madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
+}
+
 std::string read_file(const std::string& path) {
   const Descriptor descriptor(open_to_read(path));
   const struct stat status = status_of(descriptor.get(), path);
@@ -221,13 +231,27 @@ void AtomicFile::reserve(uint64_t bytes) {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
+  if (descriptor_ < 0) failed("{}: written to after it was committed", path_);
+  // What is missing to the end of the part that the buffer has begun.
+  const size_t missing = (kPart - static_cast<size_t>(position_ % kPart)) % kPart;
   position_ += bytes.size();
-  if (buffer_.size() + bytes.size() <= kBufferBytes) {
-    buffer_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    return;
+  if (!buffer_.empty() && bytes.size() >= missing) {
+    gather(bytes.first(missing));
+    flush();
+    bytes = bytes.subspan(missing);
   }
-  flush();
-  write_through(bytes);
+  if (buffer_.empty()) {
+    const size_t begun = static_cast<size_t>(position_ % kPart);
+    if (bytes.size() > begun) {
+      write_through(bytes.first(bytes.size() - begun));
+      bytes = bytes.last(begun);
+    }
+  }
+  gather(bytes);
+}
+
+void AtomicFile::gather(std::span<const std::byte> bytes) {
+  buffer_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
 void AtomicFile::write(std::string_view text) {
@@ -240,7 +264,6 @@ void AtomicFile::flush() {
 }
 
 void AtomicFile::write_through(std::span<const std::byte> bytes) {
-  if (descriptor_ < 0) failed("{}: written to after it was committed", path_);
   const bool uncached = UncachedWrites::wanted() && !in_place_;
   // Where the file ends, for the parts that are forgotten behind it.
   off_t end = uncached ? ::lseek(descriptor_, 0, SEEK_CUR) : 0;
@@ -258,6 +281,7 @@ void AtomicFile::write_through(std::span<const std::byte> bytes) {
 }
 
 void AtomicFile::commit() {
+  if (descriptor_ < 0) failed("{}: committed twice", path_);
   flush();
   if (in_place_) {
     discard();

@@ -32,6 +32,9 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+/// Says of bytes of a mapping that they are to be read from disk in large pages, where the system can.
+void want_large_pages(std::span<const std::byte> mapped);
+
 /// The whole file as text; throws BadInput naming the path.
 std::string read_file(const std::string& path);
 bool file_exists(const std::string& path);
@@ -64,6 +67,7 @@ class AtomicFile {
   void commit();
 
  private:
+  void gather(std::span<const std::byte> bytes);
   void flush();
   void write_through(std::span<const std::byte> bytes);
   void discard() noexcept;

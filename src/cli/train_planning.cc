@@ -41,7 +41,7 @@ void refuse_too_large(const nn::Module& tree, uint64_t memory) {
 
 void refuse_what_does_not_fit(const TrainRequest& r) {
   for (const nn::RewriteRequest& request : rewrites_of(r.rewrites))
-    if (!nn::rewrite_named(plan::rewrites(), request.name).training_only) return;
+    if (!nn::rewrite_named(plan::rewrites(), request.name).passing) return;
   models::OpenModel shape = open_to_train(r, Values::kNone);
   const plan::TrainPlan plan = plan_of(r, shape);
   if (!plan.fits) fail(ErrorCode::kExhausted, "{}", plan::why_not(plan, goal_of(r)));

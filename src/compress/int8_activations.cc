@@ -24,8 +24,8 @@ bool can_interleave(const nn::Parameter& parameter) {
          ops::cpu::interleaved_bytes(parameter.weight()) > 0;
 }
 
-/// Calls `visit` with the path, parameter and codes of an activation for every weight that can be
-/// interleaved, directly in a Linear that matches; tied ones once.
+/// Calls `visit` with the path, parameter and codes of an activation for every weight of a Linear that
+/// matches, directly in it; tied ones once.
 template <typename Visit>
 void each_weight(const nn::ModulePtr& root, const nn::Arguments& arguments, const Visit& visit) {
   const std::string& pattern = arguments.text("pattern");
@@ -36,7 +36,6 @@ void each_weight(const nn::ModulePtr& root, const nn::Arguments& arguments, cons
     const bool is_plain = nn::matches(pattern, path);
     if (!is_plain && !nn::matches(fine, path)) return;
     for (nn::Parameter* parameter : module->parameters()) {
-      if (!can_interleave(*parameter)) continue;
       if (std::find(seen.begin(), seen.end(), parameter->identity()) != seen.end()) continue;
       seen.push_back(parameter->identity());
       visit(path, *parameter, is_plain ? 1 : 2);
@@ -44,29 +43,45 @@ void each_weight(const nn::ModulePtr& root, const nn::Arguments& arguments, cons
   });
 }
 
+bool is_interleaved(const nn::Parameter& parameter) {
+  return parameter.shape().rank() == 2 && parameter.defined() && parameter.weight().is_interleaved();
+}
+
+nn::MadeWeight made_weight(nn::TreeEditor& tree, const std::string& path, nn::Parameter& parameter, int codes,
+                           const nn::RewriteContext& context) {
+  return {path + "." + parameter.name(), ops::cpu::interleaved_bytes(parameter.weight()),
+          [&parameter, &context](const Tensor& bytes) {
+            const ops::Weight& before = parameter.weight();
+            ops::cpu::interleaved_into(before, bytes);  // the same for any number of codes
+            if (context.forget) context.forget(before.storage());
+          },
+          [&tree, path, &parameter, codes](const Tensor& bytes) {
+            tree.set(path, parameter, ops::cpu::interleaved_from(parameter.weight(), bytes, codes));
+          }};
+}
+
 void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::RewriteContext& context) {
   tree.find(arguments.text("pattern"), nn::Linear::kRole);  // refuses a pattern that matches nothing
-  const OwnerScope owner(Owner::kWeights);
-  // All in one block of memory: a matrix of its own has few whole large pages, and processors read on ahead
-  // within a page only.
-  int64_t total = 0;
-  each_weight(tree.root(), arguments, [&](const std::string&, const nn::Parameter& parameter, int) {
-    total += ops::cpu::interleaved_bytes(parameter.weight());
-  });
-  const Tensor all = Tensor::empty({total}, DType::kU8);
-  int64_t at = 0;
+  std::vector<nn::MadeWeight> weights;
   each_weight(tree.root(), arguments, [&](const std::string& path, nn::Parameter& parameter, int codes) {
-    const ops::Weight before = parameter.weight();
-    const int64_t end = at + ops::cpu::interleaved_bytes(before);
-    tree.set(path, parameter, ops::cpu::interleaved_into(before, all.slice(0, at, end), codes));
-    at = end;
-    if (context.forget) context.forget(before.storage());
+    // Those that an earlier start has made count as changed.
+    if (is_interleaved(parameter))
+      tree.set(path, parameter,
+               ops::cpu::interleaved_from(parameter.weight(), parameter.weight().storage(), codes));
+    else if (can_interleave(parameter))
+      weights.push_back(made_weight(tree, path, parameter, codes, context));
   });
+  if (weights.empty()) return;
+  if (context.make)
+    context.make(weights);
+  else
+    nn::make_together(weights);
 }
 
 std::optional<nn::Effect> effect(const nn::ModulePtr& root, const nn::Arguments& arguments) {
   nn::Effect effect;
   each_weight(root, arguments, [&](const std::string&, const nn::Parameter& parameter, int) {
+    if (!can_interleave(parameter)) return;
     effect.weight_bytes += ops::cpu::interleaved_bytes(parameter.weight()) - parameter.byte_count();
   });
   return effect;

@@ -180,6 +180,12 @@ GgufFile::GgufFile(const std::string& path) {
   metadata_ = {first, &first->metadata};
 }
 
+std::vector<std::string> GgufFile::paths() const {
+  std::vector<std::string> paths;
+  for (const MappedFile& file : files_) paths.push_back(file.path());
+  return paths;
+}
+
 void GgufFile::forget(std::span<const std::byte> bytes) const {
   for (const MappedFile& file : files_) file.forget(bytes);
 }

@@ -24,6 +24,8 @@ class GgufFile {
   const GgufMetadata& metadata() const { return *metadata_; }
   /// Shapes are row-major: the file's first size is the last here.
   const TensorSource& tensors() const { return tensors_; }
+  /// Of its files, in order.
+  std::vector<std::string> paths() const;
   /// Lets go of the memory that holds these bytes of a file; see MappedFile::forget.
   void forget(std::span<const std::byte> bytes) const;
 

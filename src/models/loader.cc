@@ -12,6 +12,7 @@
 #include "nn/reordered_linear.h"
 #include "nn/tree.h"
 #include "ops/cast.h"
+#include "ops/packed/interleaved.h"
 
 namespace martlet::models {
 namespace {
@@ -24,9 +25,9 @@ struct Share {
 
 class Loading {
  public:
-  Loading(const Family& family, FileForm form, const formats::TensorSource& source,
+  Loading(const Family& family, FileForm form, const formats::TensorSource& source, const KeptWeights& kept,
           const formats::QuantisedTensors* quantised)
-      : family_(family), form_(form), source_(source), quantised_(quantised) {}
+      : family_(family), form_(form), source_(source), kept_(kept), quantised_(quantised) {}
 
   void load(nn::Model& model) {
     std::set<const void*> done;
@@ -94,7 +95,10 @@ class Loading {
     const NamedWeight named = find_weight_name(family_, path);
     const std::string name = spelled(usual_name(named));
     const bool is_new = used_.insert(name).second;
-    if (tied) return;
+    if (tied) {
+      set_kept(path, parameter, name);
+      return;
+    }
     // A tensor that several parameters share is told of once.
     if (!source_.has(name)) {
       if (is_new) missing_.add(name);
@@ -131,6 +135,7 @@ class Loading {
     const Shape& stored = source_.info(name).shape;
     const RowsOfShare rows = check_shape(stored, parameter.shape(), named);
     const int64_t end = rows.begin + parameter.shape()[0];
+    if (set_kept(path, parameter, name)) return;
     if (parameter.shape().rank() != 2 || stored.rank() == 1) {
       Tensor tensor = source_.tensor(name);
       if (is_shared(form)) tensor = tensor.slice(0, rows.begin, end).contiguous();
@@ -149,6 +154,21 @@ class Loading {
           weight.is_packed() ? ops::Weight(weight.format(), halves, weight.columns()) : ops::Weight(halves);
     }
     parameter.set(weight);
+  }
+
+  /// Whether it is kept, so that the stored one need not be read.
+  bool set_kept(const std::string& path, nn::Parameter& parameter, const std::string& name) const {
+    const auto found = kept_.find(path);
+    if (found == kept_.end() || parameter.shape().rank() != 2 || !source_.has(name)) return false;
+    const ops::PackedFormat* packed = source_.info(name).packed;
+    const ops::InterleavedFormat* format = packed == nullptr ? nullptr : ops::interleaved_format(*packed);
+    const int64_t rows = parameter.shape()[0], columns = parameter.shape()[1];
+    if (format == nullptr) return false;
+    const Shape groups{(rows + ops::kGroupRows - 1) / ops::kGroupRows, format->group_bytes(columns)};
+    const Tensor& bytes = found->second.bytes;
+    if (bytes.byte_count() != groups.element_count()) return false;
+    parameter.set(ops::Weight(*format, bytes.reshape(groups), rows, columns));
+    return true;
   }
 
   void note_order(const std::string& path, const std::string& name, Stored form) {
@@ -203,6 +223,7 @@ class Loading {
   const Family& family_;
   FileForm form_;
   const formats::TensorSource& source_;
+  const KeptWeights& kept_;
   const formats::QuantisedTensors* quantised_;  // null: not of another tool
   std::vector<std::pair<std::string, Tensor>> reordered_;
   std::map<std::string, std::vector<Share>> shares_;  // by the usual name
@@ -214,15 +235,16 @@ class Loading {
 
 }  // namespace
 
-void load_weights(nn::Model& model, const Family& family, FileForm form,
-                  const formats::TensorSource& source) {
+void load_weights(nn::Model& model, const Family& family, FileForm form, const formats::TensorSource& source,
+                  const KeptWeights& kept) {
   const OwnerScope owner(Owner::kWeights);
-  Loading(family, form, source, nullptr).load(model);
+  Loading(family, form, source, kept, nullptr).load(model);
 }
 
 void load_weights(nn::Model& model, const Family& family, const formats::QuantisedTensors& quantised) {
   const OwnerScope owner(Owner::kWeights);
-  Loading(family, FileForm::kHuggingFace, quantised.tensors, &quantised).load(model);
+  const KeptWeights none;
+  Loading(family, FileForm::kHuggingFace, quantised.tensors, none, &quantised).load(model);
 }
 
 }  // namespace martlet::models

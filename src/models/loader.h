@@ -2,6 +2,7 @@
 
 #include "formats/quantised.h"
 #include "models/family.h"
+#include "models/weight_cache.h"
 
 namespace martlet::models {
 
@@ -9,8 +10,9 @@ enum class FileForm { kHuggingFace, kGguf };
 
 /// Gives every parameter of the tree its value from the source, mapped where the form allows. Throws BadInput
 /// with all that is wrong in one message: names missing, names that belong to nothing, shapes that contradict
-/// the config.
-void load_weights(nn::Model& model, const Family& family, FileForm form, const formats::TensorSource& source);
+/// the config. What `kept` has of the source's packed weights, interleaved, is taken from there.
+void load_weights(nn::Model& model, const Family& family, FileForm form, const formats::TensorSource& source,
+                  const KeptWeights& kept = {});
 /// The same of a Hugging Face directory that another tool quantised. A linear layer whose columns were
 /// reordered becomes one that reorders what it multiplies (nn/reordered_linear.h).
 void load_weights(nn::Model& model, const Family& family, const formats::QuantisedTensors& quantised);

@@ -1,48 +1,96 @@
 #include "models/open.h"
 
 #include <algorithm>
+#include <filesystem>
 
+#include "base/crc32c.h"
 #include "models/loader.h"
+#include "models/model_state.h"
 #include "models/rewrites_file.h"
+#include "ops/cpu_features.h"
+#include "ops/packed/layout_fingerprint.h"
 
 namespace martlet::models {
 namespace {
 
-/// The weights, as they are or as another tool quantised them. What the config says of that is about the
-/// files alone, and not of the model any more.
-void load_directory(OpenModel& model, const formats::ModelFiles& files) {
-  const Json quantisation = formats::quantisation_of(files, model.config);
-  if (quantisation.is_null()) {
-    load_weights(*model.tree, *model.family, FileForm::kHuggingFace, formats::open_tensors(files));
-    return;
-  }
-  load_weights(*model.tree, *model.family, formats::open_quantised(files, quantisation));
-  std::erase_if(model.config.object(),
-                [](const auto& member) { return member.first == "quantization_config"; });
+/// Whether it may make weights of others, so that what is kept depends on it.
+bool changes_weights(const nn::Rewrite& rewrite) {
+  return rewrite.role != nn::AttentionCore::kRole && !rewrite.passing;
 }
 
-OpenModel open_directory(formats::ModelFiles files) {
-  OpenModel model;
-  model.config = Json::parse_file(files.config);
-  if (!model.config.is_object())
-    bad_input("{}: expected a table, got {}", files.config, model.config.kind_name());
-  const Fields config(model.config, files.config);
+/// The names of the rewrites that make the weights of a model that is only run; nothing where others, whose
+/// arguments nobody knows, come between.
+std::string makers(const formats::ModelFiles& files, const OpenOptions& options) {
+  const auto changes = [&](std::string_view name) {
+    return changes_weights(nn::rewrite_named(options.catalogue, name));
+  };
+  if (!files.rewrites.empty() ||
+      std::any_of(options.rewrites.begin(), options.rewrites.end(),
+                  [&](const nn::RewriteRequest& request) { return changes(request.name); }))
+    return {};
+  std::string names;
+  for (const std::string& name : options.rewrites_of_packed)
+    if (std::find(options.skip.begin(), options.skip.end(), name) == options.skip.end() && changes(name))
+      names += name + "\n";
+  return names;
+}
+
+/// "llama-7b-1a2b3c4d": a person sees whose it is, and a changed model takes the place of the old one.
+std::string cache_name(const formats::ModelFiles& files, const std::string& made_by) {
+  const std::filesystem::path path = std::filesystem::canonical(files.path);
+  return fmt::format("{}-{:08x}", path.stem().string(), crc32c(path.string() + "\n" + made_by));
+}
+
+std::optional<WeightCache> cache_of(const formats::ModelFiles& files, const formats::GgufFile* gguf,
+                                    const OpenOptions& options) {
+  if (!options.weight_cache) return std::nullopt;
+  const std::string made_by = makers(files, options);
+  if (made_by.empty()) return std::nullopt;
+  const std::string made_of =
+      fmt::format("{}{}{}\n{}", state_of_model(files, gguf), made_by, ops::cpu_features().to_string(),
+                  ops::interleaved_layout_fingerprint());
+  return WeightCache(options.weight_cache->folder, cache_name(files, made_by), made_of,
+                     options.weight_cache->most_bytes);
+}
+
+/// Gives the built tree its weights, those that are kept from there; the cache where they are still to be
+/// made.
+std::optional<WeightCache> load(OpenModel& model, FileForm form, const formats::TensorSource& source,
+                                const OpenOptions& options) {
+  std::optional<WeightCache> cache = cache_of(model.files, model.gguf ? &*model.gguf : nullptr, options);
+  std::optional<KeptWeights> kept = cache ? cache->load(options.check_kept_weights) : std::nullopt;
+  if (kept) {
+    model.kept = std::move(*kept);
+    cache.reset();
+  }
+  load_weights(*model.tree, *model.family, form, source, model.kept);
+  return cache;
+}
+
+std::optional<WeightCache> open_directory(OpenModel& model, const OpenOptions& options) {
+  const std::string& path = model.files.config;
+  model.config = Json::parse_file(path);
+  if (!model.config.is_object()) bad_input("{}: expected a table, got {}", path, model.config.kind_name());
+  const Fields config(model.config, path);
   model.family = &family_named(config.text("model_type"));
   model.tree = model.family->build(config);
-  load_directory(model, files);
-  model.files = std::move(files);
-  return model;
+  // What the config says of another tool's quantising is about the files alone, and not of the model any
+  // more.
+  const Json quantisation = formats::quantisation_of(model.files, model.config);
+  if (quantisation.is_null())
+    return load(model, FileForm::kHuggingFace, formats::open_tensors(model.files), options);
+  load_weights(*model.tree, *model.family, formats::open_quantised(model.files, quantisation));
+  std::erase_if(model.config.object(),
+                [](const auto& member) { return member.first == "quantization_config"; });
+  return std::nullopt;
 }
 
-OpenModel open_gguf_file(formats::ModelFiles files) {
-  OpenModel model;
-  model.gguf.emplace(files.path);
+std::optional<WeightCache> open_gguf_file(OpenModel& model, const OpenOptions& options) {
+  model.gguf.emplace(model.files.path);
   model.family = &family_of_gguf(model.gguf->metadata());
   model.config = model.family->config_from_gguf(*model.gguf);
-  model.tree = model.family->build(Fields(model.config, files.path));
-  load_weights(*model.tree, *model.family, FileForm::kGguf, model.gguf->tensors());
-  model.files = std::move(files);
-  return model;
+  model.tree = model.family->build(Fields(model.config, model.files.path));
+  return load(model, FileForm::kGguf, model.gguf->tensors(), options);
 }
 
 bool has_packed_weights(const nn::Model& tree) {
@@ -53,9 +101,14 @@ bool has_packed_weights(const nn::Model& tree) {
   return any;
 }
 
-void apply_rewrites(OpenModel& model, const OpenOptions& options) {
+/// `cache`: takes what the rewrite of packed weights makes.
+void apply_rewrites(OpenModel& model, const OpenOptions& options, const std::optional<WeightCache>& cache) {
   const auto apply = [&](const nn::RewriteRequest& request, const nn::SavedTensors* saved) {
     nn::ApplyOptions how{saved, options.skip};
+    if (cache)
+      how.make = [&](std::span<const nn::MadeWeight> weights) {
+        if (auto kept = cache->make(weights, options.check_kept_weights)) model.kept = std::move(*kept);
+      };
     if (model.gguf)
       how.forget = [&model](const Tensor& replaced) {
         model.gguf->forget({replaced.host_bytes(), static_cast<size_t>(replaced.byte_count())});
@@ -83,10 +136,10 @@ void apply_rewrites(OpenModel& model, const OpenOptions& options) {
 }  // namespace
 
 OpenModel open_model(const std::string& path, const OpenOptions& options) {
-  formats::ModelFiles files = formats::find_model_files(path);
-  OpenModel model = files.kind == formats::ModelKind::kGguf ? open_gguf_file(std::move(files))
-                                                            : open_directory(std::move(files));
-  apply_rewrites(model, options);
+  OpenModel model;
+  model.files = formats::find_model_files(path);
+  const bool gguf = model.files.kind == formats::ModelKind::kGguf;
+  apply_rewrites(model, options, gguf ? open_gguf_file(model, options) : open_directory(model, options));
   return model;
 }
 

@@ -5,6 +5,7 @@
 
 #include "formats/model_files.h"
 #include "models/family.h"
+#include "models/weight_cache.h"
 #include "nn/apply_rewrite.h"
 
 namespace martlet::models {
@@ -17,6 +18,14 @@ struct OpenModel {
   Json config;                            ///< in Hugging Face's keys, from a GGUF file too
   std::optional<formats::GgufFile> gguf;  ///< when it is one
   nn::RewriteHistory rewrites;            ///< those of its martlet.toml, then those asked for
+  /// Weights that rewrites made and that lie in a file, as the tree holds them.
+  KeptWeights kept;
+};
+
+/// Where weights that are made when a model is opened are kept for the next opening.
+struct WeightCachePlace {
+  std::string folder;
+  int64_t most_bytes = 0;
 };
 
 struct OpenOptions {
@@ -26,6 +35,10 @@ struct OpenOptions {
   /// The model is only to be run: where weights are packed, the rewrites named here come last, each unless it
   /// was asked for already.
   std::vector<std::string> rewrites_of_packed = {};
+  /// For what `rewrites_of_packed` make of a model's own weights, unless other rewrites change these before.
+  /// Nothing: they are made anew at every opening.
+  std::optional<WeightCachePlace> weight_cache = {};
+  WeightCache::Check check_kept_weights = WeightCache::Check::kNow;
 };
 
 /// Opens a Hugging Face directory or a GGUF file and applies its rewrites. Throws BadInput.

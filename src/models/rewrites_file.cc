@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kVersion = 1;
 
 bool is_kept(const nn::AppliedRewrite& applied) {
-  return !applied.skipped && !applied.rewrite->training_only;
+  return !applied.skipped && !applied.rewrite->passing;
 }
 
 }  // namespace

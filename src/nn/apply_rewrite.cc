@@ -76,7 +76,7 @@ void apply_rewrite(const ModulePtr& root, const RewriteRequest& request, Rewrite
     applied.skipped = true;
   } else {
     check_order(rewrite, history);
-    run(rewrite, root, {options.saved, options.forget}, applied);
+    run(rewrite, root, {options.saved, options.forget, options.checksum, options.make}, applied);
   }
   applied.after = measure(*root);
   history.push_back(std::move(applied));

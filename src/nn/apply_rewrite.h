@@ -36,6 +36,8 @@ struct ApplyOptions {
   const SavedTensors* saved = nullptr;                      ///< see RewriteContext
   std::vector<std::string> skip;                            ///< names of rewrites to leave out
   std::function<void(const Tensor& replaced)> forget = {};  ///< see RewriteContext
+  std::function<std::optional<uint32_t>(std::string_view path)> checksum = {};  ///< see RewriteContext
+  std::function<void(std::span<const MadeWeight> weights)> make = {};           ///< see RewriteContext
 };
 
 /// Applies one rewrite to the tree and adds it to the history: checks its name, its arguments, and that it

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "nn/arguments.h"
+#include "nn/made_weights.h"
 #include "nn/tree_editor.h"
 
 namespace martlet::nn {
@@ -38,6 +39,11 @@ struct RewriteContext {
   /// Told of a value that the rewrite has read and replaced: where it is mapped from a file, its pages need
   /// not stay in memory. May be empty.
   std::function<void(const Tensor& replaced)> forget = {};
+  /// The checksum (base/checksum.h) of a parameter's value that is mapped from a file and was not checked
+  /// yet, by its path. May be empty.
+  std::function<std::optional<uint32_t>(std::string_view path)> checksum = {};
+  /// Makes and uses all weights of a rewrite, in a place of its own. Empty: `make_together`.
+  std::function<void(std::span<const MadeWeight> weights)> make = {};
 };
 
 struct Rewrite {
@@ -50,9 +56,9 @@ struct Rewrite {
   std::span<const ArgumentDeclaration> arguments;
   /// What it leaves on disk besides its line in martlet.toml; empty: nothing.
   std::string_view on_disk;
-  /// It changes how the model is trained and nothing of what it computes: a saved model does not know of it,
-  /// so that whoever opens it next is not bound by what its training needed.
-  bool training_only = false;
+  /// It changes how the model is trained or run and nothing of what it computes: a saved model does not know
+  /// of it, so that whoever opens it next is not bound by what this call needed.
+  bool passing = false;
 
   /// Edits the tree. Throws BadInput when the arguments do not fit this tree.
   void (*apply)(TreeEditor& tree, const Arguments& arguments, const RewriteContext& context);

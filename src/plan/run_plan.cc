@@ -140,7 +140,7 @@ RunPlan plan_run(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal, co
   plan.forecast = forecast_run(tree, goal, machine);
   plan.fits = goal.memory == 0 || static_cast<uint64_t>(plan.forecast.total_bytes()) <= goal.memory;
   for (const nn::Rewrite* rewrite : catalogue) {
-    if (rewrite->training_only) continue;
+    if (rewrite->passing) continue;
     const nn::Arguments arguments(rewrite->arguments, Json(Json::Object{}), rewrite->name);
     RejectedRewrite rejected{{std::string(rewrite->name), arguments.values()}, {}};
     try {

@@ -57,7 +57,7 @@ const nn::Rewrite kFreeze{
     .exactness = nn::Exactness::kExact,
     .arguments = kArguments,
     .on_disk = {},
-    .training_only = true,
+    .passing = true,
     .apply = apply,
     .effect = no_effect,
 };

@@ -132,7 +132,7 @@ const nn::Rewrite kMixed{
     .exactness = nn::Exactness::kApproximate,
     .arguments = kArguments,
     .on_disk = {},
-    .training_only = true,
+    .passing = true,
     .apply = apply,
     .effect = no_effect,
 };

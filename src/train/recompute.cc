@@ -128,7 +128,7 @@ const nn::Rewrite kRecompute{
     .exactness = nn::Exactness::kExact,
     .arguments = kArguments,
     .on_disk = {},
-    .training_only = true,
+    .passing = true,
     .apply = apply,
     .effect = no_effect,
 };

@@ -8,7 +8,7 @@
 
 namespace martlet::cli {
 
-/// A folder of one test, which is also its data home, so that no test touches a person's store.
+/// A folder of one test, which is also its data and cache home, so that no test touches what is a person's.
 class Scratch {
  public:
   Scratch() {
@@ -16,9 +16,11 @@ class Scratch {
     if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
     path_ = name;
     setenv("XDG_DATA_HOME", (path_ + "/data").c_str(), 1);
+    setenv("XDG_CACHE_HOME", (path_ + "/cache").c_str(), 1);
   }
   ~Scratch() {
     unsetenv("XDG_DATA_HOME");
+    unsetenv("XDG_CACHE_HOME");
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }

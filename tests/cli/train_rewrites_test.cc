@@ -88,7 +88,7 @@ TEST_F(TrainRewrites, ApplyTellsThatTrainingAloneLeavesNothing) {
   const Outcome outcome =
       run(scratch_, "apply " + model_.path() + " recompute -o " + scratch_.path() + "/tuned");
   EXPECT_EQ(outcome.code, 2);
-  EXPECT_THAT(outcome.err, HasSubstr("recompute is about training alone"));
+  EXPECT_THAT(outcome.err, HasSubstr("recompute is for one call alone"));
 }
 
 }  // namespace

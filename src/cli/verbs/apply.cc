@@ -28,9 +28,9 @@ int run_apply(std::span<const std::string> arguments) {
   for (const nn::RewriteRequest& request : open.rewrites) {
     const nn::Rewrite& rewrite = nn::rewrite_named(open.catalogue, request.name);
     nn::Arguments(rewrite.arguments, request.arguments, rewrite.name);
-    if (rewrite.training_only)
+    if (rewrite.passing)
       fail(ErrorCode::kUsage,
-           "{} is about training alone and would leave nothing on disk; give it to `martlet train --rewrite`",
+           "{} is for one call alone and would leave nothing on disk; give it to that call with --rewrite",
            rewrite.name);
   }
   const models::OpenModel model = models::open_model(resolve_model(model_name), open);

@@ -2,8 +2,8 @@
 
 #include "base/error.h"
 #include "base/human.h"
-#include "cli/model_flags.h"
 #include "cli/options.h"
+#include "cli/run_model_flags.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "cli/verbs/verbs.h"
@@ -82,7 +82,7 @@ void print_table(const ops::cpu::MachineLimits& limits, const plan::Benchmark& b
 }  // namespace
 
 int run_bench(std::span<const std::string> arguments) {
-  ModelFlags flags;
+  RunModelFlags flags;
   plan::BenchmarkRequest request;
   std::string prefill = "256", depth = "0", batch = "1";
   bool json = false;

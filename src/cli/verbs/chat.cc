@@ -2,9 +2,9 @@
 
 #include "cli/chat_format.h"
 #include "cli/chat_loop.h"
-#include "cli/model_flags.h"
 #include "cli/options.h"
 #include "cli/prompt_cache_flags.h"
+#include "cli/run_model_flags.h"
 #include "cli/sampling_options.h"
 #include "cli/speculation_flags.h"
 #include "cli/verbs/verbs.h"
@@ -12,7 +12,7 @@
 namespace martlet::cli {
 
 int run_chat(std::span<const std::string> arguments) {
-  ModelFlags model_flags;
+  RunModelFlags model_flags;
   std::string render, system;
   SamplingFlags flags;
   SpeculationFlags speculation;

@@ -2,9 +2,9 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "cli/model_flags.h"
 #include "cli/options.h"
 #include "cli/prompts.h"
+#include "cli/run_model_flags.h"
 #include "cli/terminal.h"
 #include "cli/verbs/verbs.h"
 #include "formats/npy.h"
@@ -35,7 +35,7 @@ void print_rows(const Tensor& rows, const std::vector<std::vector<int32_t>>& tex
 }  // namespace
 
 int run_embed(std::span<const std::string> arguments) {
-  ModelFlags model_flags;
+  RunModelFlags model_flags;
   std::string prompts_file, pooling = "mean", out;
   std::vector<std::string> prompts;
   infer::EmbedOptions embed_options;

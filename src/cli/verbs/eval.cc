@@ -5,8 +5,8 @@
 #include "cli/chat_format.h"
 #include "cli/ids.h"
 #include "cli/lines.h"
-#include "cli/model_flags.h"
 #include "cli/options.h"
+#include "cli/run_model_flags.h"
 #include "cli/score_table.h"
 #include "cli/terminal.h"
 #include "cli/verbs/verbs.h"
@@ -72,7 +72,7 @@ void print_answers(std::span<const data::tinyworld::Question> questions,
 }
 
 int run_loss(std::span<const std::string> arguments) {
-  ModelFlags model_flags;
+  RunModelFlags model_flags;
   std::string file;
   int64_t window = 0;
   bool json = false;
@@ -94,7 +94,7 @@ int run_loss(std::span<const std::string> arguments) {
 }
 
 int run_tinyworld(std::span<const std::string> arguments) {
-  ModelFlags model_flags;
+  RunModelFlags model_flags;
   data::TinyworldOptions world_options;
   int64_t questions = 200, seed = 1, world_seed = 0;
   std::string split = "test";

@@ -4,8 +4,8 @@
 #include "base/human.h"
 #include "base/random.h"
 #include "cli/explain_train.h"
-#include "cli/model_flags.h"
 #include "cli/options.h"
+#include "cli/run_model_flags.h"
 #include "cli/table.h"
 #include "cli/verbs/verbs.h"
 #include "infer/generate.h"
@@ -134,7 +134,7 @@ int run_explain(std::span<const std::string> arguments) {
   // Each verb's plan takes that verb's own options.
   if (!arguments.empty() && arguments[0] == "train") return explain_train(arguments.subspan(1));
   std::string verb;
-  ModelFlags flags;
+  RunModelFlags flags;
   plan::RunGoal goal;
   bool analyze = false, json = false;
   Options options("explain", "martlet explain run smollm2 --analyze");

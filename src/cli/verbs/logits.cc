@@ -1,7 +1,7 @@
 #include "base/error.h"
 #include "cli/ids.h"
-#include "cli/model_flags.h"
 #include "cli/options.h"
+#include "cli/run_model_flags.h"
 #include "cli/verbs/verbs.h"
 #include "formats/npy.h"
 #include "infer/generate.h"
@@ -11,7 +11,7 @@ namespace martlet::cli {
 
 int run_logits(std::span<const std::string> arguments) {
   std::string ids, out;
-  ModelFlags flags;
+  RunModelFlags flags;
   Options options("logits", "martlet logits smollm2 --ids 1,5,9 -o scores.npy");
   flags.declare(options);
   options.text("--ids", "I,J,..", ids, "token ids with commas between")

@@ -33,7 +33,7 @@ void print_text(const nn::Rewrite& rewrite) {
              nn::name_of(rewrite.exactness));
   fmt::print("    pays {}\n", rewrite.pays);
   if (!rewrite.on_disk.empty()) fmt::print("    on disk: {}\n", rewrite.on_disk);
-  if (rewrite.training_only) fmt::print("    about training alone: a saved model knows nothing of it\n");
+  if (rewrite.passing) fmt::print("    for one call alone: a saved model knows nothing of it\n");
   if (!rewrite.source.empty()) fmt::print("    from {}\n", rewrite.source);
 }
 
@@ -49,7 +49,7 @@ Json to_json(const nn::Rewrite& rewrite) {
   row.set("name", rewrite.name).set("summary", rewrite.summary).set("role", rewrite.role);
   row.set("exactness", nn::name_of(rewrite.exactness)).set("pays", rewrite.pays);
   row.set("source", rewrite.source).set("on_disk", rewrite.on_disk);
-  row.set("training_only", rewrite.training_only);
+  row.set("passing", rewrite.passing);
   return row.set("arguments", std::move(arguments));
 }
 

@@ -5,10 +5,10 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "cli/ids.h"
-#include "cli/model_flags.h"
 #include "cli/options.h"
 #include "cli/prompt_cache_flags.h"
 #include "cli/prompts.h"
+#include "cli/run_model_flags.h"
 #include "cli/sampling_options.h"
 #include "cli/speculation_flags.h"
 #include "cli/terminal.h"
@@ -21,7 +21,7 @@ namespace {
 using Prompts = std::vector<std::vector<int32_t>>;
 
 struct Request {
-  ModelFlags model;
+  RunModelFlags model;
   std::vector<std::string> prompts;
   std::string prompts_file;
   int64_t batch = 16;

@@ -338,13 +338,18 @@ int64_t interleaved_bytes(const Weight& weight) {
 }
 
 Weight interleaved_into(const Weight& weight, const Tensor& bytes, int activation_codes) {
+  const Weight result = interleaved_from(weight, bytes, activation_codes);
+  interleave(result.interleaved_format(), weight.storage().host_bytes(), weight.rows(), weight.columns(),
+             bytes.mutable_host_bytes());
+  return result;
+}
+
+Weight interleaved_from(const Weight& weight, const Tensor& bytes, int activation_codes) {
   const InterleavedFormat& one = *interleaved_format(weight.format());
   const InterleavedFormat& format = activation_codes == 2 ? with_two_codes(one) : one;
-  const Tensor groups =
-      bytes.reshape({divided_up(weight.rows(), kGroupRows), format.group_bytes(weight.columns())});
-  interleave(format, weight.storage().host_bytes(), weight.rows(), weight.columns(),
-             groups.mutable_host_bytes());
-  return Weight(format, groups, weight.rows(), weight.columns());
+  return Weight(format,
+                bytes.reshape({divided_up(weight.rows(), kGroupRows), format.group_bytes(weight.columns())}),
+                weight.rows(), weight.columns());
 }
 
 void unpack_interleaved_rows(const Weight& weight, int64_t begin, int64_t end, float* out) {

@@ -23,6 +23,9 @@ int64_t interleaved_bytes(const Weight& weight);
 /// As `Weight::interleaved`, into `bytes`: u8 [interleaved_bytes(weight)], which the result shares. It will
 /// be multiplied by activations of one code or of two.
 Weight interleaved_into(const Weight& weight, const Tensor& bytes, int activation_codes = 1);
+/// What `interleaved_into` gave for such a weight, interleaved itself by now or not, from the bytes that it
+/// wrote; they may be read-only.
+Weight interleaved_from(const Weight& weight, const Tensor& bytes, int activation_codes = 1);
 
 /// Rows of an interleaved weight as f32: row begin + i to out + i * columns.
 void unpack_interleaved_rows(const Weight& weight, int64_t begin, int64_t end, float* out);

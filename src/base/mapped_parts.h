@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace martlet {
+
+/// Where bytes lie on disk.
+struct FilePart {
+  std::string path;
+  uint64_t inode = 0;   ///< of the file that was mapped: by now another one may have its name
+  uint64_t offset = 0;  ///< of the first byte
+};
+
+/// Which files this process has mapped where, as it was when this was made (proc(5), /proc/self/maps).
+class MappedParts {
+ public:
+  MappedParts();
+  /// The part of a file that these bytes are mapped from, shared; nothing for memory that is none, or of a
+  /// file that was removed.
+  std::optional<FilePart> find(std::span<const std::byte> bytes) const;
+
+ private:
+  struct Mapping {
+    uintptr_t begin, end;
+    FilePart part;
+  };
+  std::vector<Mapping> mappings_;  // by address
+};
+
+}  // namespace martlet
