@@ -19,6 +19,8 @@ class LanguageModel {
 
   nn::Model& tree() const { return *model_.tree; }
   const models::OpenModel& files() const { return model_; }
+  /// To change how it runs.
+  models::OpenModel& opened() { return model_; }
   /// Throws BadInput when the model came without a tokenizer.
   const text::Tokenizer& tokenizer() const;
   bool has_tokenizer() const { return tokenizer_.has_value(); }

@@ -143,4 +143,13 @@ OpenModel open_model(const std::string& path, const OpenOptions& options) {
   return model;
 }
 
+void rewrite(OpenModel& model, const nn::RewriteRequest& request, nn::RewriteCatalogue catalogue) {
+  nn::ApplyOptions how;
+  how.checksum = [&](std::string_view path) -> std::optional<uint32_t> {
+    const auto found = model.kept.find(path);
+    return found == model.kept.end() ? std::nullopt : std::optional(found->second.checksum);
+  };
+  nn::apply_rewrite(model.tree, request, catalogue, model.rewrites, how);
+}
+
 }  // namespace martlet::models

@@ -44,4 +44,7 @@ struct OpenOptions {
 /// Opens a Hugging Face directory or a GGUF file and applies its rewrites. Throws BadInput.
 OpenModel open_model(const std::string& path, const OpenOptions& options = {});
 
+/// Applies one rewrite more to an open model.
+void rewrite(OpenModel& model, const nn::RewriteRequest& request, nn::RewriteCatalogue catalogue);
+
 }  // namespace martlet::models

@@ -9,6 +9,8 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/human.h"
+#include "base/memory_limit.h"
 #include "base/thread_pool.h"
 #include "base/uncached_writes.h"
 #include "formats/safetensors.h"
@@ -139,6 +141,13 @@ std::optional<KeptWeights> WeightCache::load(Check check) const {
 std::optional<KeptWeights> WeightCache::make(std::span<const nn::MadeWeight> weights, Check check) const {
   std::optional<KeptWeights> kept = keep(weights, check);
   if (!kept) {
+    const auto bytes = static_cast<uint64_t>(total_bytes(weights));
+    if (check == Check::kLater && available_memory().value_or(0) < 2 * bytes)
+      fail(ErrorCode::kExhausted,
+           "{}: the disk does not take {} of rearranged weights, from which a model larger than memory is "
+           "read; "
+           "make room, raise --weight-cache-size, or name another folder with --weight-cache",
+           path(), format_bytes(bytes));
     nn::make_together(weights);
     return std::nullopt;
   }

@@ -39,7 +39,8 @@ class WeightCache {
   /// Mapped; nothing where nothing is kept that could be used.
   std::optional<KeptWeights> load(Check check) const;
   /// Makes all weights one after another, keeps them, and uses each as `load` gives it. Where the disk will
-  /// not take them, they are made in memory and nothing is returned.
+  /// not take them, they are made in memory and nothing is returned; kExhausted where they are to be checked
+  /// later, so perhaps larger than memory, and memory has not twice as much left.
   std::optional<KeptWeights> make(std::span<const nn::MadeWeight> weights, Check check) const;
 
   std::string path() const;

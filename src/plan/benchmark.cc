@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "base/random.h"
 #include "infer/kv_cache.h"
+#include "infer/stream.h"
 #include "nn/sparse_experts.h"
 #include "nn/tree.h"
 #include "ops/packed/interleaved.h"
@@ -172,6 +173,12 @@ Benchmark run_benchmark(const std::shared_ptr<nn::Model>& tree, const BenchmarkR
                         const MachineLimits& limits, Progress& progress) {
   check(tree->shape(), request);
   Benchmark result;
+  const infer::WeightStream* stream = infer::stream_of(tree);
+  // Every forward reads what is not held, whatever its tokens.
+  const auto from_disk = [&](int64_t forwards) {
+    if (stream == nullptr || request.disk_bandwidth <= 0) return 0.0;
+    return static_cast<double>(forwards * stream->bytes_a_pass()) / request.disk_bandwidth;
+  };
   progress.start("Measuring", request.depths.size() * request.batches.size(), "settings");
   uint64_t done = 0;
   for (const int64_t batch : request.batches) {
@@ -190,13 +197,16 @@ Benchmark run_benchmark(const std::shared_ptr<nn::Model>& tree, const BenchmarkR
       };
       for (const int64_t tokens : request.prefill) {
         const double seconds = bench.seconds(request.runs, depth, [&] { bench.read(tokens); });
-        result.prefill.push_back(row(tokens, seconds, least_seconds(tree, limits, tokens, depth, batch)));
+        const int64_t forwards = (batch * tokens + kForwardTokens - 1) / kForwardTokens;
+        const double least = std::max(least_seconds(tree, limits, tokens, depth, batch), from_disk(forwards));
+        result.prefill.push_back(row(tokens, seconds, least));
       }
       if (request.decode > 0) {
         const double seconds = bench.seconds(request.runs, depth, [&] {
           for (int64_t i = 0; i < request.decode; ++i) bench.read(1);
         });
-        const double least = least_seconds(tree, limits, 1, depth + request.decode / 2, batch);
+        const double least =
+            std::max(least_seconds(tree, limits, 1, depth + request.decode / 2, batch), from_disk(1));
         result.decode.push_back(row(request.decode, seconds, least * static_cast<double>(request.decode)));
       }
       progress.advance(++done);

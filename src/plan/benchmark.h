@@ -19,6 +19,7 @@ struct BenchmarkRequest {
   std::vector<int64_t> depths = {0};     ///< tokens that each sequence holds already
   std::vector<int64_t> batches = {1};    ///< sequences together
   int64_t runs = 3;                      ///< of each; their median counts
+  double disk_bandwidth = 0;             ///< of a model whose weights are streamed; 0: of no interest
 };
 
 /// Tokens of all sequences in a second.

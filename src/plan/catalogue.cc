@@ -7,6 +7,7 @@
 #include "compress/low_rank.h"
 #include "compress/quantize.h"
 #include "compress/sparse_activation.h"
+#include "infer/stream.h"
 #include "nn/probe.h"
 #include "nn/tie.h"
 #include "train/freeze.h"
@@ -19,7 +20,8 @@ namespace {
 constexpr const nn::Rewrite* kRewrites[] = {
     &compress::kCast,    &compress::kLowRank, &compress::kQuantize,         &compress::kInt8Activations,
     &compress::kLlmInt8, &compress::kKvCache, &compress::kSparseActivation, &nn::kTie,
-    &train::kFreeze,     &train::kMixed,      &train::kRecompute,           &nn::kProbe,
+    &train::kFreeze,     &train::kMixed,      &train::kRecompute,           &infer::kStream,
+    &nn::kProbe,
 };
 
 }  // namespace

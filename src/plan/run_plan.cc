@@ -80,15 +80,7 @@ ProductTimes product_times(const nn::ModulePtr& tree, const MachineProfile& mach
 RunForecast forecast_run(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal,
                          const MachineProfile& machine) {
   const AttentionSizes attention = attention_sizes(tree);
-  const nn::ModelShape& shape = tree->shape();
-  const auto f32 = static_cast<int64_t>(sizeof(float));
-  RunForecast forecast;
-  forecast.weight_bytes = nn::measure(*tree).bytes;
-  forecast.cache_bytes = goal.batch * cache_tiles(goal) * nn::cache_tile_bytes(tree);
-  const int64_t tokens = std::min(kForwardTokens, goal.batch * goal.prompt_tokens);
-  const int64_t inner = std::max(attention.widest, 2 * widest_inner(tree)) + 3 * shape.hidden_size;
-  forecast.activation_bytes = std::max(tokens * inner, goal.batch * 2 * shape.vocabulary_size) * f32;
-
+  RunForecast forecast = forecast_memory(tree, goal);
   const ProductTimes products = product_times(tree, machine, goal.batch);
   const ProductSpeed* plain = machine.find("f32");
   const auto prompt = static_cast<double>(goal.prompt_tokens);
@@ -125,6 +117,20 @@ std::string reason_to_reject(const nn::Rewrite& rewrite, const std::optional<nn:
 }
 
 }  // namespace
+
+RunForecast forecast_memory(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal) {
+  const AttentionSizes attention = attention_sizes(tree);
+  const nn::ModelShape& shape = tree->shape();
+  const auto f32 = static_cast<int64_t>(sizeof(float));
+  RunForecast forecast;
+  forecast.weight_bytes = nn::measure(*tree).bytes;
+  forecast.cache_bytes = goal.batch * cache_tiles(goal) * nn::cache_tile_bytes(tree);
+  const int64_t tokens = std::min(kForwardTokens, goal.batch * goal.prompt_tokens);
+  const int64_t inner = std::max(attention.widest, 2 * widest_inner(tree)) + 3 * shape.hidden_size;
+  const int64_t scores = goal.batch * goal.scores * 2 * shape.vocabulary_size;
+  forecast.activation_bytes = std::max(tokens * inner, scores) * f32;
+  return forecast;
+}
 
 std::vector<std::string> weight_types(const nn::Module& tree) {
   std::set<std::string> types{"f32"};

@@ -16,6 +16,7 @@ struct RunGoal {
   int64_t new_tokens = 256;
   int64_t batch = 1;    ///< sequences that run together
   uint64_t memory = 0;  ///< bytes that may be used; 0: what the machine has
+  int64_t scores = 1;   ///< positions of a sequence whose scores are wanted at once
 };
 
 struct RunForecast {
@@ -42,6 +43,9 @@ struct RunPlan {
 
 /// The types of the tree's matrices, each once: what `measure_machine` must have measured.
 std::vector<std::string> weight_types(const nn::Module& tree);
+
+/// The bytes alone.
+RunForecast forecast_memory(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal);
 
 /// Predicts from shapes and the machine's measured speeds; nothing runs. `run` computes what the model's
 /// files say, so rewrites that would change its output are weighed, and left out with their reason.

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "base/error.h"
+#include "tensor/allocator_limit.h"
 
 namespace martlet {
 namespace {
@@ -99,6 +100,11 @@ class DeviceMemory {
     const std::lock_guard lock(mutex_);
     return {held(), most_held_};
   }
+  void keep_within(int64_t bytes) noexcept {
+    const std::lock_guard lock(mutex_);
+    always_cached_ = bytes;
+    make_room();
+  }
   void forget_high_water() {
     const std::lock_guard lock(mutex_);
     most_used_ = total_.now;
@@ -116,7 +122,7 @@ class DeviceMemory {
   void note_held() { most_held_ = std::max(most_held_, held()); }
 
   /// Bytes that may be cached beside those that are; negative when too many are.
-  int64_t room() const { return kAlwaysCached + most_used_ - total_.now - cached_; }
+  int64_t room() const { return always_cached_ + most_used_ - total_.now - cached_; }
 
   /// Gives the longest unused blocks back until the rest fits.
   void make_room() noexcept {
@@ -163,6 +169,7 @@ class DeviceMemory {
   uint64_t freed_ = 0;
   int64_t cached_ = 0;
   int64_t most_used_ = 0;  // ever, whatever was reset
+  int64_t always_cached_ = kAlwaysCached;
   std::array<MemoryUse, kOwnerCount> use_{};
   MemoryUse total_{};
   int64_t most_held_ = 0;
@@ -212,6 +219,11 @@ void forget_high_water(Device device) {
 }
 void reset_memory_peaks(Device device) {
   memory_of(device).reset_peaks();
+}
+
+void keep_cached_memory_within(int64_t bytes) {
+  memory_of(Device::kCpu).keep_within(bytes);
+  memory_of(Device::kReference).keep_within(bytes);
 }
 
 void release_cached_memory() {

@@ -7,7 +7,9 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "cli/verbs/verbs.h"
+#include "infer/stream.h"
 #include "plan/benchmark.h"
+#include "plan/memory_plan.h"
 
 namespace martlet::cli {
 namespace {
@@ -39,13 +41,15 @@ Json rows_to_json(std::span<const plan::BenchmarkRow> rows) {
   return json;
 }
 
-Json to_json(const ops::cpu::MachineLimits& limits) {
+Json to_json(const ops::cpu::MachineLimits& limits, double disk_bandwidth) {
   Json flops;
   for (int i = 0; i < ops::cpu::kArithmeticCount; ++i)
     flops.set(ops::cpu::name_of(static_cast<ops::cpu::Arithmetic>(i)),
               limits.operations[static_cast<size_t>(i)]);
   Json json;
-  return json.set("bandwidth", limits.bandwidth).set("flops", std::move(flops));
+  json.set("bandwidth", limits.bandwidth).set("flops", std::move(flops));
+  if (disk_bandwidth > 0) json.set("disk_bandwidth", disk_bandwidth);
+  return json;
 }
 
 constexpr int kBarCells = 24;
@@ -59,12 +63,14 @@ std::string bar(double share) {
   return text;
 }
 
-void print_table(const ops::cpu::MachineLimits& limits, const plan::Benchmark& benchmark) {
+void print_table(const ops::cpu::MachineLimits& limits, double disk_bandwidth,
+                 const plan::Benchmark& benchmark) {
   fmt::print("machine: reads {:.1f} GB/s", limits.bandwidth / 1e9);
   for (int i = 0; i < ops::cpu::kArithmeticCount; ++i)
     if (limits.operations[static_cast<size_t>(i)] > 0)
       fmt::print(", {} {:.0f} GOP/s", ops::cpu::name_of(static_cast<ops::cpu::Arithmetic>(i)),
                  limits.operations[static_cast<size_t>(i)] / 1e9);
+  if (disk_bandwidth > 0) fmt::print(", and {:.2f} GB/s from disk", disk_bandwidth / 1e9);
   fmt::print("\n");
   std::vector<std::vector<std::string>> rows{
       {"", "tokens", "depth", "batch", "tokens/s", "of the limit", ""}};
@@ -77,6 +83,14 @@ void print_table(const ops::cpu::MachineLimits& limits, const plan::Benchmark& b
   add("prefill", benchmark.prefill);
   add("decode", benchmark.decode);
   fmt::print("{}", table_text(rows));
+}
+
+/// The most that any of its settings takes.
+plan::RunGoal goal_of(const plan::BenchmarkRequest& request) {
+  const auto most = [](const std::vector<int64_t>& counts) {
+    return counts.empty() ? int64_t{1} : *std::max_element(counts.begin(), counts.end());
+  };
+  return {most(request.depths) + most(request.prefill), request.decode, most(request.batches)};
 }
 
 }  // namespace
@@ -103,16 +117,20 @@ int run_bench(std::span<const std::string> arguments) {
   const std::string path = flags.path();
   // Before the model is there, whose memory this would add to.
   const ops::cpu::MachineLimits limits = ops::cpu::measure_limits();
-  const models::OpenModel model = models::open_model(path, flags.run_options());
+  models::OpenModel model = models::open_model(path, flags.run_options());
+  flags.fit(model, goal_of(request));
+  if (const infer::WeightStream* stream = infer::stream_of(model.tree))
+    request.disk_bandwidth = plan::measure_disk(stream->path());
   const auto progress = json ? nullptr : make_progress();
   const plan::Benchmark benchmark =
       plan::run_benchmark(model.tree, request, limits, progress ? *progress : no_progress());
   if (!json) {
-    print_table(limits, benchmark);
+    print_table(limits, request.disk_bandwidth, benchmark);
     return 0;
   }
   Json result;
-  result.set("machine", to_json(limits)).set("prefill", rows_to_json(benchmark.prefill));
+  result.set("machine", to_json(limits, request.disk_bandwidth))
+      .set("prefill", rows_to_json(benchmark.prefill));
   fmt::print("{}\n", result.set("decode", rows_to_json(benchmark.decode)).dump());
   return 0;
 }

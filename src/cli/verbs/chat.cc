@@ -10,6 +10,11 @@
 #include "cli/verbs/verbs.h"
 
 namespace martlet::cli {
+namespace {
+
+constexpr int64_t kPlannedTokens = 8192;
+
+}  // namespace
 
 int run_chat(std::span<const std::string> arguments) {
   RunModelFlags model_flags;
@@ -34,7 +39,11 @@ int run_chat(std::span<const std::string> arguments) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     return 0;
   }
-  const infer::LanguageModel model = infer::LanguageModel::load(path, model_flags.run_options());
+  infer::LanguageModel model = infer::LanguageModel::load(path, model_flags.run_options());
+  // A conversation grows with every turn, and is planned for as long as most become.
+  const int64_t limit = model.tree().shape().max_positions;
+  const int64_t longest = std::max<int64_t>(limit > 0 ? std::min(limit, kPlannedTokens) : kPlannedTokens, 2);
+  model_flags.fit(model.opened(), {longest / 2, longest / 2});
   ChatSession session(model, chat_format_of(model));
   session.set_system(system);
   infer::GenerationOptions generation = flags.generation(model);

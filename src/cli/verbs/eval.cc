@@ -78,6 +78,7 @@ int run_loss(std::span<const std::string> arguments) {
   bool json = false;
   Options options("eval loss", "martlet eval loss smollm2 book.txt");
   model_flags.declare(options);
+  model_flags.declare_memory(options);
   options
       .positional(
           "FILE", file,
@@ -86,8 +87,9 @@ int run_loss(std::span<const std::string> arguments) {
              int64_t{1} << 31)
       .flag("--json", json, "one object for programs: loss, perplexity, tokens");
   if (!options.parse(arguments)) return 0;
-  const infer::LanguageModel model =
-      infer::LanguageModel::load(model_flags.path(), model_flags.run_options());
+  infer::LanguageModel model = infer::LanguageModel::load(model_flags.path(), model_flags.run_options());
+  const int64_t width = eval::window_of(model.tree().shape(), {.window = window});
+  model_flags.fit(model.opened(), {.prompt_tokens = width, .new_tokens = 0, .scores = width});
   evaluate_loss(model, file, window, json);
   show_rewrite_reports(model.files());
   return 0;
@@ -102,6 +104,7 @@ int run_tinyworld(std::span<const std::string> arguments) {
   std::vector<std::string> languages;
   Options options("eval tinyworld", "martlet eval tinyworld my-model --questions 200 --seed 1");
   model_flags.declare(options);
+  model_flags.declare_memory(options);
   options.count("--questions", "N", questions, "how many to ask", 1, 1'000'000)
       .count("--seed", "N", seed, "of the questions, and of the world unless it has its own", 1)
       .count("--world-seed", "N", world_seed, "of the world that the model has learnt")
@@ -115,8 +118,8 @@ int run_tinyworld(std::span<const std::string> arguments) {
   world_options.world_seed = static_cast<uint64_t>(world_seed);
   world_options.split = data::tinyworld::split_of_name(split);
   if (!languages.empty()) world_options.languages = languages;
-  const infer::LanguageModel model =
-      infer::LanguageModel::load(model_flags.path(), model_flags.run_options());
+  infer::LanguageModel model = infer::LanguageModel::load(model_flags.path(), model_flags.run_options());
+  model_flags.fit(model.opened(), {.prompt_tokens = 512, .new_tokens = 256, .batch = 16});
   const auto asked = data::Tinyworld(world_options).questions(questions);
   const auto answers = eval::ask(model, chat_format_of(model), asked, {}, *make_progress());
   if (json) print_answers(asked, answers);

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <chrono>
 
 #include "base/error.h"
 #include "base/human.h"
 #include "base/random.h"
+#include "cli/explain_memory.h"
 #include "cli/explain_train.h"
 #include "cli/options.h"
 #include "cli/run_model_flags.h"
@@ -62,7 +64,7 @@ int64_t peak_of(const Measured& measured, Owner owner) {
 }
 
 void print_plan(const models::OpenModel& model, const plan::RunGoal& goal, const plan::RunPlan& plan,
-                const std::optional<Measured>& measured) {
+                const std::optional<MemoryReport>& within, const std::optional<Measured>& measured) {
   const plan::RunForecast& forecast = plan.forecast;
   fmt::print("plan: run {}, {} prompt tokens, {} new tokens, batch {}\n", model.files.path,
              goal.prompt_tokens, goal.new_tokens, goal.batch);
@@ -89,9 +91,7 @@ void print_plan(const models::OpenModel& model, const plan::RunGoal& goal, const
   row("decoding", fmt::format("{:.1f} tokens/s", forecast.decode_tokens_per_s),
       fmt::format("{:.1f} tokens/s", found.decode_tokens_per_s));
   fmt::print("{}", table_text(rows));
-  if (goal.memory > 0)
-    fmt::print("memory: {} of {}: {}\n", bytes_text(forecast.total_bytes()), format_bytes(goal.memory),
-               plan.fits ? "fits" : "does not fit");
+  if (within) fmt::print("{}", text_of(*within, goal));
 }
 
 Json to_json(const plan::RunForecast& forecast) {
@@ -102,7 +102,7 @@ Json to_json(const plan::RunForecast& forecast) {
 }
 
 void print_json(const models::OpenModel& model, const plan::RunPlan& plan,
-                const std::optional<Measured>& measured) {
+                const std::optional<MemoryReport>& within, const std::optional<Measured>& measured) {
   Json applied{Json::Array{}};
   for (const nn::AppliedRewrite& each : model.rewrites) {
     Json row;
@@ -119,6 +119,7 @@ void print_json(const models::OpenModel& model, const plan::RunPlan& plan,
   Json json;
   json.set("rewrites", std::move(applied)).set("rejected", std::move(rejected));
   json.set("predicted", to_json(plan.forecast)).set("fits", plan.fits);
+  if (within) json.set("memory", to_json(*within));
   if (measured) {
     plan::RunForecast found{nn::measure(*model.tree).bytes, peak_of(*measured, Owner::kCache),
                             peak_of(*measured, Owner::kActivations), measured->prompt_seconds,
@@ -144,25 +145,32 @@ int run_explain(std::span<const std::string> arguments) {
   options.count("--prompt-tokens", "N", goal.prompt_tokens, "length of the prompt", 1, 1 << 24)
       .count("-n,--tokens", "N", goal.new_tokens, "tokens to generate", 1, 1 << 24)
       .count("--batch", "N", goal.batch, "sequences that run together", 1, 4096)
-      .size("--memory", "SIZE", goal.memory, "memory that it may take, such as 6G")
       .flag("--analyze", analyze, "run it too, on random tokens, and put measured beside predicted")
       .flag("--json", json, "one object for programs");
   if (!options.parse(arguments)) return 0;
   if (verb != "run") fail(ErrorCode::kUsage, "explain knows the verbs run and train, not '{}'", verb);
-  const models::OpenModel model = models::open_model(flags.path(), flags.run_options());
+  models::OpenModel model = models::open_model(flags.path(), flags.run_options());
   const nn::ModelShape& shape = model.tree->shape();
   if (!shape.generates) bad_input("{} has no head that predicts tokens: it cannot run", flags.model);
   if (shape.max_positions > 0 && goal.prompt_tokens + goal.new_tokens > shape.max_positions)
     bad_input("{} prompt tokens and {} new ones are more than the model's context of {}", goal.prompt_tokens,
               goal.new_tokens, shape.max_positions);
-  const std::vector<std::string> types = plan::weight_types(*model.tree);
-  const plan::RunPlan plan = plan::plan_run(model.tree, goal, plan::measure_machine(types), plan::rewrites());
+  goal.memory = flags.memory;
+  std::vector<std::string> types = plan::weight_types(*model.tree);
+  if (goal.memory > 0)
+    for (const std::string& type : plan::alternative_types())
+      if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+  const plan::MachineProfile machine = plan::measure_machine(types);
+  release_cached_memory();
+  plan::RunPlan plan = plan::plan_run(model.tree, goal, machine, plan::rewrites());
+  std::optional<MemoryReport> within;
+  if (goal.memory > 0) within = plan_within(model, goal, machine, plan);
   std::optional<Measured> measured;
   if (analyze && plan.fits) measured = measure_run(*model.tree, goal);
   if (json)
-    print_json(model, plan, measured);
+    print_json(model, plan, within, measured);
   else
-    print_plan(model, goal, plan, measured);
+    print_plan(model, goal, plan, within, measured);
   return plan.fits ? 0 : static_cast<int>(ErrorCode::kExhausted);
 }
 

@@ -1,7 +1,7 @@
 #include "base/error.h"
-#include "cli/model_flags.h"
 #include "cli/options.h"
 #include "cli/quality.h"
+#include "cli/run_model_flags.h"
 #include "cli/store.h"
 #include "cli/terminal.h"
 #include "cli/verbs/verbs.h"
@@ -10,12 +10,13 @@
 namespace martlet::cli {
 
 int run_perplexity(std::span<const std::string> arguments) {
-  ModelFlags flags;
+  RunModelFlags flags;
   std::string file, against;
   eval::PerplexityOptions measured;
   bool json = false;
   Options options("perplexity", "martlet perplexity smollm2 book.txt --against smollm2-q4.gguf");
-  flags.declare(options);
+  flags.ModelFlags::declare(options);
+  flags.declare_memory(options);
   options
       .positional("FILE", file,
                   "a text, cut into windows without overlap; the second half of each is predicted (-: "
@@ -26,10 +27,11 @@ int run_perplexity(std::span<const std::string> arguments) {
             "another model of the same vocabulary: its perplexity, KL(MODEL || MODEL2)")
       .flag("--json", json, "one object for programs");
   if (!options.parse(arguments)) return 0;
-  const infer::LanguageModel model = infer::LanguageModel::load(flags.path(), flags.open_options());
+  infer::LanguageModel model = infer::LanguageModel::load(flags.path(), flags.open_options());
   const std::vector<int32_t> ids = ids_of_text(model, file);
   measured.begin = beginning_of(model);
   if (!options.given("context")) measured.context = usual_window(model);
+  flags.fit(model.opened(), {.prompt_tokens = measured.context, .new_tokens = 0, .scores = measured.context});
   if (against.empty()) {
     const eval::Perplexity result = eval::perplexity(model.tree(), ids, measured, *make_progress());
     if (json)

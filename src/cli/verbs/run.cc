@@ -49,6 +49,16 @@ void check_prompts(const infer::LanguageModel& model, const Prompts& prompts, in
   }
 }
 
+/// What the longest prompt takes, and all that run together.
+plan::RunGoal goal_of(const Request& request, const Prompts& prompts,
+                      const infer::GenerationOptions& generation) {
+  plan::RunGoal goal{1, generation.max_new_tokens,
+                     std::min(request.batch, std::max<int64_t>(1, static_cast<int64_t>(prompts.size())))};
+  for (const std::vector<int32_t>& prompt : prompts)
+    goal.prompt_tokens = std::max(goal.prompt_tokens, static_cast<int64_t>(prompt.size()));
+  return goal;
+}
+
 void print_row(const infer::LanguageModel& model, const infer::Reply& reply, size_t prompt_tokens,
                double tokens_per_second) {
   Json row;
@@ -141,15 +151,15 @@ int run_run(std::span<const std::string> arguments) {
   if (request.prompts.empty() == request.prompts_file.empty())
     fail(ErrorCode::kUsage, "run needs one of -p TEXT and --prompts FILE.jsonl");
   infer::check(request.sampling.sampling);
-  const infer::LanguageModel model =
-      infer::LanguageModel::load(request.model.path(), request.model.run_options());
+  infer::LanguageModel model = infer::LanguageModel::load(request.model.path(), request.model.run_options());
+  const Prompts prompts = request.prompts_file.empty() ? encode_prompts(model, request.prompts)
+                                                       : read_prompts(model, request.prompts_file);
   infer::GenerationOptions generation = request.sampling.generation(model);
+  request.model.fit(model.opened(), goal_of(request, prompts, generation));
   request.speculation.apply(model, generation);
   request.prompt_cache.apply(model, request.model.path(), generation);
   generation.batch = request.batch;
   if (request.context == "slide") generation.context = infer::ContextPolicy::kSlide;
-  const Prompts prompts = request.prompts_file.empty() ? encode_prompts(model, request.prompts)
-                                                       : read_prompts(model, request.prompts_file);
   check_prompts(model, prompts, generation.context);
   (request.json ? print_rows : stream_text)(model, prompts, generation, request.sampling.stop_texts);
   show_rewrite_reports(model.files());
