@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "formats/names.h"
 #include "formats/quantised_parts.h"
+#include "ops/packed/grouped.h"
 
 namespace martlet::formats {
 namespace {

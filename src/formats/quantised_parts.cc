@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "formats/names.h"
+#include "ops/packed/grouped.h"
 
 namespace martlet::formats {
 namespace {

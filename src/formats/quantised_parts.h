@@ -7,7 +7,11 @@
 
 #include "base/fields.h"
 #include "formats/quantised.h"
-#include "ops/packed/grouped.h"
+#include "ops/packed_format.h"
+
+namespace martlet::ops {
+struct GroupedMatrix;  // ops/packed/grouped.h, which is not installed
+}
 
 namespace martlet::formats {
 
