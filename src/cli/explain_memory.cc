@@ -4,13 +4,11 @@
 #include <fmt/format.h>
 
 #include "base/human.h"
+#include "infer/generate.h"
 #include "plan/catalogue.h"
 
 namespace martlet::cli {
 namespace {
-
-// Positions of one forward (infer/generate.cc).
-constexpr int64_t kForwardTokens = 512;
 
 std::string bytes_text(int64_t bytes) {
   return format_bytes(static_cast<uint64_t>(std::max<int64_t>(0, bytes)));
@@ -33,7 +31,8 @@ MemoryReport plan_within(models::OpenModel& model, const plan::RunGoal& goal,
   report.disk_bandwidth = plan::measure_disk(infer::stream_of(model.tree)->path());
   if (report.disk_bandwidth <= 0) return report;
   const double pass = static_cast<double>(report.plan.residency.streamed_bytes) / report.disk_bandwidth;
-  const int64_t forwards = (goal.batch * goal.prompt_tokens + kForwardTokens - 1) / kForwardTokens;
+  const int64_t forwards =
+      (goal.batch * goal.prompt_tokens + infer::kPrefillTokens - 1) / infer::kPrefillTokens;
   plan::RunForecast& forecast = run.forecast;
   forecast.prompt_seconds = std::max(forecast.prompt_seconds, static_cast<double>(forwards) * pass);
   forecast.decode_tokens_per_s =

@@ -10,8 +10,6 @@
 namespace martlet::infer {
 namespace {
 
-// Positions that one forward takes at most while prompts are read: bounds the memory of activations.
-constexpr int64_t kPrefillTokens = 512;
 // Common first tokens of two prompts that are worth a copy of what was read of them.
 constexpr int64_t kSharedTokens = 8;
 // Tokens that were read anew and are worth a file.

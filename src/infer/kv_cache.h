@@ -17,8 +17,10 @@ class GrowingKvCache final : public nn::KvCache {
 
   ops::KeyValueTiles append(int64_t layer, ops::CacheFormat format, const Tensor& keys,
                             const Tensor& values) override;
-  int64_t length() const override {
-    return layers_.empty() ? 0 : std::max<int64_t>(0, layers_.back().count - lead_);
+  int64_t length() const override { return layers_.empty() ? 0 : length(layer_count() - 1); }
+  /// Positions of one layer, which may run ahead of the last.
+  int64_t length(int64_t layer) const {
+    return std::max<int64_t>(0, layers_.at(static_cast<size_t>(layer)).count - lead_);
   }
   int64_t lead() const { return lead_; }
   /// Becomes a copy of the other's first `length` positions.

@@ -52,7 +52,7 @@ class FirstLayers final : public nn::KvCache {
                             const Tensor& values) override {
     return all_.append(layer, format, keys, values);
   }
-  int64_t length() const override { return all_.tiles(0).count; }
+  int64_t length() const override { return all_.length(0); }
 
  private:
   GrowingKvCache& all_;

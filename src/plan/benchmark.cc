@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/random.h"
-#include "infer/kv_cache.h"
+#include "infer/generate.h"
 #include "infer/stream.h"
 #include "nn/sparse_experts.h"
 #include "nn/tree.h"
@@ -21,8 +21,6 @@ using ops::cpu::kArithmeticCount;
 
 using Clock = std::chrono::steady_clock;
 
-// As generation reads prompts (infer/generate.cc).
-constexpr int64_t kForwardTokens = 512;
 // Enough to start threads and to touch every weight once.
 constexpr int64_t kWarmingTokens = 16;
 
@@ -86,11 +84,11 @@ class Bench {
     Tensor hidden;
     // As many sequences together as fit, each in pieces that fit.
     for (int64_t first = 0; first < batch_;) {
-      const int64_t together = std::clamp<int64_t>(kForwardTokens / tokens, 1, batch_ - first);
-      for (int64_t done = 0; done < tokens; done += kForwardTokens) {
+      const int64_t together = std::clamp<int64_t>(infer::kPrefillTokens / tokens, 1, batch_ - first);
+      for (int64_t done = 0; done < tokens; done += infer::kPrefillTokens) {
         throw_if_interrupted();
         nn::Batch step;
-        const int64_t now = std::min(kForwardTokens, tokens - done);
+        const int64_t now = std::min(infer::kPrefillTokens, tokens - done);
         for (int64_t i = first; i < first + together; ++i)
           step.add(drawn_ids(now), &caches_[static_cast<size_t>(i)]);
         hidden = model_.hidden(step);
@@ -197,7 +195,7 @@ Benchmark run_benchmark(const std::shared_ptr<nn::Model>& tree, const BenchmarkR
       };
       for (const int64_t tokens : request.prefill) {
         const double seconds = bench.seconds(request.runs, depth, [&] { bench.read(tokens); });
-        const int64_t forwards = (batch * tokens + kForwardTokens - 1) / kForwardTokens;
+        const int64_t forwards = (batch * tokens + infer::kPrefillTokens - 1) / infer::kPrefillTokens;
         const double least = std::max(least_seconds(tree, limits, tokens, depth, batch), from_disk(forwards));
         result.prefill.push_back(row(tokens, seconds, least));
       }

@@ -6,18 +6,17 @@
 
 #include "base/error.h"
 #include "base/human.h"
+#include "infer/generate.h"
 #include "nn/sparse_experts.h"
 
 namespace martlet::plan {
 namespace {
 
-// Positions that one forward takes at most while prompts are read (infer/generate.cc).
-constexpr int64_t kForwardTokens = 512;
 constexpr int64_t kTilePositions = ops::KeyValueTiles::kPositions;
 
 /// A cache starts with room for what its first forward brings and doubles (infer/kv_cache.cc).
 int64_t cache_tiles(const RunGoal& goal) {
-  const int64_t first = std::min(goal.prompt_tokens, kForwardTokens);
+  const int64_t first = std::min(goal.prompt_tokens, infer::kPrefillTokens);
   int64_t tiles = std::max<int64_t>(1, (first + kTilePositions - 1) / kTilePositions);
   while (tiles * kTilePositions < goal.prompt_tokens + goal.new_tokens) tiles *= 2;
   return tiles;
@@ -125,7 +124,7 @@ RunForecast forecast_memory(const std::shared_ptr<nn::Model>& tree, const RunGoa
   RunForecast forecast;
   forecast.weight_bytes = nn::measure(*tree).bytes;
   forecast.cache_bytes = goal.batch * cache_tiles(goal) * nn::cache_tile_bytes(tree);
-  const int64_t tokens = std::min(kForwardTokens, goal.batch * goal.prompt_tokens);
+  const int64_t tokens = std::min(infer::kPrefillTokens, goal.batch * goal.prompt_tokens);
   const int64_t inner = std::max(attention.widest, 2 * widest_inner(tree)) + 3 * shape.hidden_size;
   const int64_t scores = goal.batch * goal.scores * 2 * shape.vocabulary_size;
   forecast.activation_bytes = std::max(tokens * inner, scores) * f32;
