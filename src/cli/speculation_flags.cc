@@ -18,8 +18,11 @@ std::shared_ptr<nn::Model> first_layers_of(const nn::Model& tree, std::string_vi
   if (decoder == nullptr)
     bad_input("--speculate early wants a model of blocks in a row, and this is {}", tree.kind());
   int64_t layers = std::max<int64_t>(1, tree.shape().layers / 3);
-  if (const size_t colon = text.find(':'); colon != text.npos)
-    layers = parse_count(text.substr(colon + 1)).value_or(0);
+  if (const size_t colon = text.find(':'); colon != text.npos) {
+    const std::optional<int64_t> given = parse_count(text.substr(colon + 1));
+    if (!given) fail(ErrorCode::kUsage, "--speculate early:N wants a number of layers, got '{}'", text);
+    layers = *given;
+  }
   return decoder->first_layers(layers);
 }
 
@@ -29,8 +32,7 @@ void SpeculationFlags::declare(Options& options) {
   options
       .text("--speculate", "off|ngram|early[:N]|MODEL", speculate_,
             "guess tokens ahead, from the text so far, with the model's own first N layers (a third of them) "
-            "or "
-            "with a smaller model; the reply stays the same")
+            "or with a smaller model; the reply stays the same")
       .count("--draft", "N", draft_, "tokens guessed at once, at most", 1, 256);
 }
 

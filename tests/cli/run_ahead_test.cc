@@ -37,6 +37,7 @@ TEST_F(RunAhead, GuessesAndKeptPromptsChangeNoReply) {
 }
 
 TEST_F(RunAhead, MoreEarlyLayersThanThereAreIsRefused) {
+  EXPECT_EQ(reply("--speculate early:all").code, 2);
   const Outcome outcome = reply("--speculate early:99");
   EXPECT_EQ(outcome.code, 3);
   EXPECT_THAT(outcome.err, HasSubstr("99 layers"));
