@@ -2,10 +2,30 @@
 
 // The int8 kernels of one instruction set for every interleaved format: include one `int8_lanes_*.h` before.
 
-#include "ops/cpu/linear_int8_templates.h"
+#include <utility>
+
+#include "ops/cpu/linear_int8_quantise.h"
+#include "ops/cpu/linear_int8_rows.h"
+#include "ops/cpu/linear_int8_tiles.h"
 
 namespace martlet::ops::cpu {
 namespace {
+
+template <typename Form, typename Codes, const InterleavedFormat& kFormat, int kCodes, int... kIndices>
+constexpr Int8Loops int8_loops(std::integer_sequence<int, kIndices...>) {
+  return {sizeof...(kIndices),
+          row<Form, Codes, kFormat, kCodes>,
+          {tile<Form, Codes, kFormat, kCodes, kIndices + 1>...}};
+}
+
+/// kMost: columns of a tile, codes counted.
+template <typename Form, typename Codes, const InterleavedFormat& kFormat, int kMost>
+constexpr Int8Kernels int8_kernels_of() {
+  return {&kFormat,
+          Form::read_factors,
+          {int8_loops<Form, Codes, kFormat, 1>(std::make_integer_sequence<int, kMost>()),
+           int8_loops<Form, Codes, kFormat, 2>(std::make_integer_sequence<int, kMost / 2>())}};
+}
 
 using Signed = ScalesForm<false, false>;
 using Wide = ScalesForm<false, true>;

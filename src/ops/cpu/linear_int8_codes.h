@@ -1,0 +1,146 @@
+#pragma once
+
+// How codes are taken out of their planes and multiplied by activations, a block of 32 columns at a time:
+// what tiles and single rows share. Over the lanes of one `int8_lanes_*.h`, which the including file includes
+// before. See linear_int8_kernels.h for the order of sums.
+
+#include <bit>
+
+#include "ops/cpu/linear_int8_kernels.h"
+
+namespace martlet::ops::cpu {
+namespace {
+
+constexpr int kVectors = 8;  // of a block: four columns each
+constexpr int64_t kVectorBytes = 64;
+constexpr int64_t kRows = kGroupRows;
+
+// How codes lie. `at<j>(planes)` is vector j of the block whose planes stand there.
+
+struct FourBits {
+  static constexpr int64_t kBytes = 4 * kVectorBytes;
+  template <int j>
+  static Bytes at(const std::byte* planes) {
+    const Bytes plane = load_bytes(planes + j % 4 * kVectorBytes);
+    return j < 4 ? low_nibbles(plane) : high_nibbles(plane);
+  }
+};
+
+alignas(16) constexpr uint8_t kIq4NlLevels[16] = {1,   24,  45,  63,  79,  93,  106, 118,
+                                                  129, 141, 153, 166, 181, 197, 217, 241};
+
+struct FourBitLevels {
+  static constexpr int64_t kBytes = FourBits::kBytes;
+  template <int j>
+  static Bytes at(const std::byte* planes) {
+    return lookup(kIq4NlLevels, FourBits::at<j>(planes));
+  }
+};
+
+struct FiveBits {
+  static constexpr int64_t kBytes = 5 * kVectorBytes;
+  template <int j>
+  static Bytes at(const std::byte* planes) {
+    return with_fifth_bit<j>(FourBits::at<j>(planes), load_bytes(planes + 4 * kVectorBytes));
+  }
+};
+
+struct SixBits {
+  static constexpr int64_t kBytes = 6 * kVectorBytes;
+  template <int j>
+  static Bytes at(const std::byte* planes) {
+    return with_upper_pair<j % 4>(FourBits::at<j>(planes), load_bytes(planes + (4 + j / 4) * kVectorBytes));
+  }
+};
+
+struct EightBits {
+  static constexpr int64_t kBytes = 8 * kVectorBytes;
+  template <int j>
+  static Bytes at(const std::byte* planes) {
+    return load_bytes(planes + j * kVectorBytes);
+  }
+};
+
+/// What a tile walks through, block after block.
+struct Cursor {
+  const std::byte* planes;
+  const int8_t* codes;
+  const float* scales;
+  const int32_t* side;
+};
+
+/// The same pointer, of which the compiler knows nothing.
+inline const std::byte* unknown(const std::byte* pointer) {
+  asm("" : "+r"(pointer));
+  return pointer;
+}
+
+inline float float_of(int32_t bits) {
+  return std::bit_cast<float>(bits);
+}
+
+/// sums += vectors [kFirst, kEnd) of the block times the activations. Few sums are added up in several chains
+/// each, which are integers: their order does not matter.
+template <typename Codes, bool kWide, int kFirst, int kEnd, int kWidth>
+[[gnu::always_inline]] inline void add_products(const Cursor& at, Ints (&sums)[kWidth]) {
+  constexpr int kMost = (kEnd - kFirst) / 2;
+  constexpr int kWanted = (kLeastChains + kWidth - 1) / kWidth;
+  constexpr int kMore = (kWanted < kMost ? kWanted : kMost) - 1;  // chains beside `sums`
+  Ints more[kMore == 0 ? 1 : kMore * kWidth];
+  unrolled<kMore * kWidth>([&](auto each) { more[each.value] = no_ints(); });
+  unrolled<kEnd - kFirst>([&](auto step) {
+    // Vectors that share a plane follow each other, so that it need not stay in a register.
+    constexpr int j = kEnd - kFirst == kVectors ? step.value / 2 + step.value % 2 * 4 : kFirst + step.value;
+    constexpr int chain = step.value % (kMore + 1);
+    const Bytes codes = Codes::template at<j>(at.planes);
+    unrolled<kWidth>([&](auto c) {
+      const int8_t* four = at.codes + 32 * c.value + 4 * j;
+      if constexpr (chain == 0)
+        sums[c.value] = dot<kWide>(sums[c.value], codes, four);
+      else
+        more[(chain - 1) * kWidth + c.value] = dot<kWide>(more[(chain - 1) * kWidth + c.value], codes, four);
+    });
+  });
+  unrolled<kMore * kWidth>([&](auto each) {
+    Ints& total = sums[each.value % kWidth];
+    total = add(total, more[each.value]);
+  });
+}
+
+/// The sums of an activation's codes as one.
+template <int kCodes>
+[[gnu::always_inline]] inline Ints sum_of_codes(const Ints* sums) {
+  if constexpr (kCodes == 1)
+    return sums[0];
+  else
+    return add(subtract(shift_left<8>(sums[0]), sums[0]), sums[1]);  // 255 times the first
+}
+static_assert(kFirstCodeSteps == 255);
+
+/// The same as floats, where 255 times a sum may not fit an integer.
+template <int kCodes>
+[[gnu::always_inline]] inline Lanes floats_of_codes(const Ints* sums) {
+  if constexpr (kCodes == 1)
+    return to_lanes(sums[0]);
+  else
+    return multiply_add(to_lanes(sums[0]), all(kFirstCodeSteps), to_lanes(sums[1]));
+}
+
+/// totals = or += sums * scale. Products of integers run beside those of bytes, products of floats do not.
+template <bool kFirst, int kWidth>
+[[gnu::always_inline]] inline void add_scaled(const Ints (&sums)[kWidth], Ints scale,
+                                              Ints (&totals)[kWidth]) {
+  unrolled<kWidth>([&](auto c) {
+    const Ints scaled = multiply_ints(sums[c.value], scale);
+    totals[c.value] = kFirst ? scaled : add(totals[c.value], scaled);
+  });
+}
+
+template <int kCodesEach>
+[[gnu::always_inline]] inline void next_block(Cursor& at, int64_t bytes) {
+  at.planes += bytes;
+  at.codes += 32 * kCodesEach;
+}
+
+}  // namespace
+}  // namespace martlet::ops::cpu

@@ -1,0 +1,189 @@
+#pragma once
+
+// Products of a slice of a group with a tile of activations, for each form of packed weights.
+
+#include "ops/cpu/linear_int8_codes.h"
+
+namespace martlet::ops::cpu {
+namespace {
+
+// Forms. Each has its factors (from a chunk's header) and `chunk`, which adds a chunk to the totals of kWidth
+// rows of activations of kCodes codes each.
+
+template <bool kMinima, bool kIsWide>
+struct ScalesForm {
+  static constexpr bool kWide = kIsWide;
+
+  static void read_factors(const std::byte* header, int64_t blocks, float* factors) {
+    for (int64_t block = 0; block < blocks; ++block) {
+      store(factors + 16 * block, load_f16(header + 32 * block));
+      if constexpr (kMinima)
+        store(factors + 16 * (kChunkBlocks + block), load_f16(header + 32 * (blocks + block)));
+    }
+  }
+
+  template <typename Codes, int kCodes, int kWidth>
+  [[gnu::always_inline]] static void chunk(const float* factors, int64_t blocks, Cursor& at,
+                                           Lanes (&totals)[kWidth]) {
+    for (int64_t block = 0; block < blocks; ++block) {
+      Ints sums[kWidth * kCodes];
+      unrolled<kWidth * kCodes>([&](auto c) {
+        if constexpr (kMinima)
+          sums[c.value] = no_ints();
+        else
+          sums[c.value] = kWide ? wide_start(at.side[c.value]) : all_ints(at.side[c.value]);
+      });
+      add_products<Codes, kWide, 0, kVectors>(at, sums);
+      const Lanes scale = load(factors + 16 * block);
+      unrolled<kWidth>([&](auto c) {
+        const Lanes sum = to_lanes(sum_of_codes<kCodes>(sums + kCodes * c.value));
+        totals[c.value] = multiply_add(sum, multiply(scale, all(at.scales[c.value])), totals[c.value]);
+      });
+      if constexpr (kMinima) {
+        const Lanes minimum = load(factors + 16 * (kChunkBlocks + block));
+        unrolled<kWidth>([&](auto c) {
+          totals[c.value] = multiply_add(minimum, all(float_of(at.side[kCodes * c.value])), totals[c.value]);
+        });
+      }
+      next_block<kWidth * kCodes>(at, Codes::kBytes);
+      at.scales += kWidth;
+      at.side += kWidth * kCodes;
+    }
+  }
+};
+
+/// As with minima, which are -d z here.
+struct ScalesAndZerosForm : ScalesForm<true, false> {
+  static void read_factors(const std::byte* header, int64_t blocks, float* factors) {
+    const std::byte* zeros = header + 32 * blocks;
+    for (int64_t block = 0; block < blocks; ++block) {
+      const Lanes scale = load_f16(header + 32 * block);
+      const Lanes zero = to_lanes(bit_and(load_signed_bytes(zeros + 16 * block), 0xff));
+      store(factors + 16 * block, scale);
+      store(factors + 16 * (kChunkBlocks + block), multiply(multiply(scale, zero), all(-1)));
+    }
+  }
+};
+
+/// The four bytes of each lane, one after another, as integers.
+inline void store_bytes_as_ints(Ints words, float* to) {
+  store_ints(to, bit_and(words, 0xff));
+  store_ints(to + 16, bit_and(shift_right<8>(words), 0xff));
+  store_ints(to + 32, bit_and(shift_right<16>(words), 0xff));
+  store_ints(to + 48, shift_right<24>(words));
+}
+
+/// The four bytes of each lane as two vectors of 16-bit pairs.
+inline void store_bytes_as_pairs(Ints words, float* to) {
+  store_ints(to, bit_or(bit_and(words, 0xff), shift_left<8>(bit_and(words, 0xff00))));
+  const Ints upper = shift_right<16>(words);
+  store_ints(to + 16, bit_or(bit_and(upper, 0xff), shift_left<8>(bit_and(upper, 0xff00))));
+}
+
+struct SubScalesAndMinimaForm {
+  static constexpr bool kWide = false;
+  static constexpr int64_t kD = 8, kMinusDmin = 9, kPairs = 10;  // vectors of factors after the sub-scales
+
+  /// Scales and minima of bits.h, for sixteen rows at once.
+  static void read_factors(const std::byte* header, int64_t, float* factors) {
+    const Ints scales = load_ints(header + kVectorBytes);
+    const Ints minima = load_ints(header + 2 * kVectorBytes);
+    const Ints low = load_ints(header + 3 * kVectorBytes);
+    const auto upper = [](Ints words) { return bit_and(shift_right<2>(words), 0x30303030); };
+    store_bytes_as_ints(bit_and(scales, 0x3f3f3f3f), factors);
+    store_bytes_as_ints(bit_or(bit_and(low, 0x0f0f0f0f), upper(scales)), factors + 64);
+    store(factors + 16 * kD, load_f16(header));
+    store(factors + 16 * kMinusDmin, multiply(load_f16(header + 32), all(-1)));
+    store_bytes_as_pairs(bit_and(minima, 0x3f3f3f3f), factors + 16 * kPairs);
+    store_bytes_as_pairs(bit_or(bit_and(shift_right<4>(low), 0x0f0f0f0f), upper(minima)),
+                         factors + 16 * (kPairs + 2));
+  }
+
+  template <typename Codes, int kCodes, int kWidth>
+  [[gnu::always_inline]] static void chunk(const float* factors, int64_t, Cursor& at,
+                                           Lanes (&totals)[kWidth]) {
+    for (int64_t half = 0; half < 2; ++half) {
+      Ints scaled[kWidth * kCodes];
+      unrolled<4>([&](auto block) {
+        Ints sums[kWidth * kCodes];
+        unrolled<kWidth * kCodes>([&](auto c) { sums[c.value] = no_ints(); });
+        add_products<Codes, kWide, 0, kVectors>(at, sums);
+        add_scaled<block.value == 0>(sums, load_ints(factors + 16 * (4 * half + block.value)), scaled);
+        next_block<kWidth * kCodes>(at, Codes::kBytes);
+      });
+      const Lanes d = load(factors + 16 * kD);
+      const Lanes minus_dmin = load(factors + 16 * kMinusDmin);
+      const Ints first = load_ints(factors + 16 * (kPairs + 2 * half));
+      const Ints second = load_ints(factors + 16 * (kPairs + 2 * half + 1));
+      unrolled<kWidth>([&](auto c) {
+        Ints minima[kCodes];
+        unrolled<kCodes>([&](auto code) {
+          const int32_t* side = at.side + kCodes * c.value + code.value;
+          minima[code.value] =
+              add(multiply_pairs(first, side[0]), multiply_pairs(second, side[kWidth * kCodes]));
+        });
+        const Lanes taken_off = multiply(floats_of_codes<kCodes>(minima), minus_dmin);
+        const Lanes both = multiply_add(floats_of_codes<kCodes>(scaled + kCodes * c.value), d, taken_off);
+        totals[c.value] = multiply_add(both, all(at.scales[c.value]), totals[c.value]);
+      });
+      at.scales += kWidth;
+      at.side += 2 * kWidth * kCodes;
+    }
+  }
+};
+
+struct SubScalesForm {
+  static constexpr bool kWide = false;
+  static constexpr int64_t kD = 16;
+
+  static void read_factors(const std::byte* header, int64_t, float* factors) {
+    for (int64_t sub = 0; sub < 16; ++sub)
+      store_ints(factors + 16 * sub, load_signed_bytes(header + 16 * sub));
+    store(factors + 16 * kD, load_f16(header + 256));
+  }
+
+  template <typename Codes, int kCodes, int kWidth>
+  [[gnu::always_inline]] static void chunk(const float* factors, int64_t, Cursor& at,
+                                           Lanes (&totals)[kWidth]) {
+    for (int64_t half = 0; half < 2; ++half) {
+      Ints scaled[kWidth * kCodes];
+      unrolled<4>([&](auto block) {
+        unrolled<2>([&](auto part) {
+          Ints sums[kWidth * kCodes];
+          unrolled<kWidth * kCodes>([&](auto c) { sums[c.value] = all_ints(at.side[c.value]); });
+          at.planes = unknown(at.planes);  // or the first half's planes would wait for this one in registers
+          add_products<Codes, kWide, 4 * part.value, 4 * part.value + 4>(at, sums);
+          const Ints scale = load_ints(factors + 16 * (8 * half + 2 * block.value + part.value));
+          add_scaled<block.value + part.value == 0>(sums, scale, scaled);
+          at.side += kWidth * kCodes;
+        });
+        next_block<kWidth * kCodes>(at, Codes::kBytes);
+      });
+      const Lanes d = load(factors + 16 * kD);
+      unrolled<kWidth>([&](auto c) {
+        const Lanes sum = floats_of_codes<kCodes>(scaled + kCodes * c.value);
+        totals[c.value] = multiply_add(sum, multiply(d, all(at.scales[c.value])), totals[c.value]);
+      });
+      at.scales += kWidth;
+    }
+  }
+};
+
+/// Codes are taken out of their planes for every tile anew: that runs on pipes which products leave idle, and
+/// packed planes are fewer bytes to load than expanded ones.
+template <typename Form, typename Codes, const InterleavedFormat& kFormat, int kCodes, int kWidth>
+[[gnu::flatten]] void tile(const ChunkRun& run, const ActivationTile& x, float* sums) {
+  Lanes totals[kWidth];
+  unrolled<kWidth>([&](auto c) { totals[c.value] = load(sums + kRows * c.value); });
+  Cursor at{run.chunks, x.codes, x.scales, x.side};
+  const float* factors = run.factors;
+  for (int64_t left = run.blocks; left > 0; left -= kChunkBlocks, factors += kChunkFactors) {
+    const int64_t blocks = left < kChunkBlocks ? left : kChunkBlocks;
+    at.planes += kFormat.header_bytes(blocks);
+    Form::template chunk<Codes, kCodes>(factors, blocks, at, totals);
+  }
+  unrolled<kWidth>([&](auto c) { store(sums + kRows * c.value, totals[c.value]); });
+}
+
+}  // namespace
+}  // namespace martlet::ops::cpu
