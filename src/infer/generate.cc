@@ -199,19 +199,17 @@ class Generation {
   DraftLength::Forward choose(std::span<const Ready> ready, const Tensor& hidden) {
     DraftLength::Forward forward{.sequences = static_cast<int64_t>(ready.size())};
     if (ready.empty()) return forward;
-    const Tensor scores = model_.logits(rows_of(ready, hidden));
-    const std::vector<float> all = scores.to_vector<float>();
-    const auto width = static_cast<size_t>(scores.dim(1));
-    std::span<const float> next = all;
+    const Scores scores(model_.logits(rows_of(ready, hidden)), options_.sampling);
+    int64_t first = 0;
     for (const Ready& each : ready) {
       Sequence& sequence = *each.sequence;
       const int64_t read = sequence.cache.length() - static_cast<int64_t>(sequence.guesses.size());
       int64_t right = 0;
       for (int64_t row = 0; row < each.rows && right == row && !sequence.done; ++row) {
-        const int32_t id = take(sequence, next.subspan(static_cast<size_t>(row) * width, width));
+        const int32_t id = take(sequence, scores, first + row);
         right += row < each.rows - 1 && id == sequence.guesses[static_cast<size_t>(row)];
       }
-      next = next.subspan(static_cast<size_t>(each.rows) * width);
+      first += each.rows;
       sequence.cache.truncate(read + right);
       sequence.result.drafted += each.rows - 1;
       sequence.result.accepted += right;
@@ -238,10 +236,9 @@ class Generation {
   }
 
   /// The next token, which may end the sequence.
-  int32_t take(Sequence& sequence, std::span<const float> scores) {
+  int32_t take(Sequence& sequence, const Scores& scores, int64_t row) {
     std::vector<int32_t>& ids = sequence.result.ids;
-    const int32_t id =
-        sample(scores, options_.sampling, *sequence.prompt, ids, options_.first_sequence + sequence.number);
+    const int32_t id = scores.sample(row, *sequence.prompt, ids, options_.first_sequence + sequence.number);
     if (std::find(options_.stop_ids.begin(), options_.stop_ids.end(), id) != options_.stop_ids.end()) {
       sequence.result.finish = Finish::kStop;
       sequence.done = true;

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "ops/argmax.h"
 
 namespace martlet::infer {
 namespace {
@@ -19,6 +20,10 @@ struct Candidate {
 
 int32_t greatest(std::span<const float> scores) {
   return static_cast<int32_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+}
+
+bool penalises(const SamplingOptions& options) {
+  return options.repetition_penalty != 1 || options.frequency_penalty != 0 || options.presence_penalty != 0;
 }
 
 void penalise(std::vector<float>& scores, const SamplingOptions& options, std::span<const int32_t> prompt,
@@ -106,10 +111,8 @@ void check(const SamplingOptions& options) {
 int32_t sample(std::span<const float> scores, const SamplingOptions& options, std::span<const int32_t> prompt,
                std::span<const int32_t> generated, uint64_t stream) {
   if (scores.empty()) failed("there are no scores to choose a token from");
-  const bool penalised =
-      options.repetition_penalty != 1 || options.frequency_penalty != 0 || options.presence_penalty != 0;
   std::vector<float> changed;
-  if (penalised) {
+  if (penalises(options)) {
     changed.assign(scores.begin(), scores.end());
     penalise(changed, options, prompt, generated);
     scores = changed;
@@ -134,6 +137,21 @@ int32_t sample(std::span<const float> scores, const SamplingOptions& options, st
     std::erase_if(candidates, [&](const Candidate& candidate) { return candidate.score < least; });
   }
   return draw(candidates, Philox(options.seed, stream).uniform(generated.size()));
+}
+
+Scores::Scores(const Tensor& scores, const SamplingOptions& options)
+    : options_(options), width_(static_cast<size_t>(scores.dim(1))) {
+  if (options.temperature == 0 && !penalises(options))
+    greatest_ = ops::argmax(scores).to_vector<int64_t>();
+  else
+    all_ = scores.to_vector<float>();
+}
+
+int32_t Scores::sample(int64_t row, std::span<const int32_t> prompt, std::span<const int32_t> generated,
+                       uint64_t stream) const {
+  const auto index = static_cast<size_t>(row);
+  if (!greatest_.empty()) return static_cast<int32_t>(greatest_[index]);
+  return infer::sample(std::span(all_).subspan(index * width_, width_), options_, prompt, generated, stream);
 }
 
 }  // namespace martlet::infer

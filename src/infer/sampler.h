@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "tensor/tensor.h"
+
 namespace martlet::infer {
 
 struct SamplingOptions {
@@ -28,5 +30,22 @@ void check(const SamplingOptions& options);
 /// names the sequence, `generated.size()` is the step.
 int32_t sample(std::span<const float> scores, const SamplingOptions& options, std::span<const int32_t> prompt,
                std::span<const int32_t> generated, uint64_t stream);
+
+/// The scores of several positions at once. Where the greatest alone counts, it is found where they are: a
+/// vocabulary of 262,144 copied and searched a number at a time takes a twentieth of a small model's token.
+class Scores {
+ public:
+  /// `scores`: [positions, vocabulary] f32.
+  Scores(const Tensor& scores, const SamplingOptions& options);
+  /// As above, from the scores of position `row`.
+  int32_t sample(int64_t row, std::span<const int32_t> prompt, std::span<const int32_t> generated,
+                 uint64_t stream) const;
+
+ private:
+  const SamplingOptions& options_;
+  size_t width_;
+  std::vector<int64_t> greatest_;  // of each position, where they alone count
+  std::vector<float> all_;         // else
+};
 
 }  // namespace martlet::infer

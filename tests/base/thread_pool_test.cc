@@ -14,6 +14,7 @@
 
 #include "base/expect_error.h"
 #include "base/random.h"
+#include "base/read_ahead.h"
 
 namespace martlet {
 namespace {
@@ -118,6 +119,24 @@ TEST_F(ThreadPool, ManyShortLoopsWithChangingCountsAllFinish) {
     expected += count;
   }
   EXPECT_EQ(std::accumulate(cells.begin(), cells.end(), int64_t{0}), expected);
+}
+
+TEST_F(ThreadPool, HintsOfMemoryThatIsGoneHarmNoLoop) {
+  const Philox random(3);
+  std::vector<int64_t> cells(64);
+  set_thread_count(3);
+  for (uint64_t i = 0; i < 2000; ++i) {
+    MemoryRange ranges[kReadAheadRanges + 1];
+    for (uint64_t j = 0; j < std::size(ranges); ++j)
+      ranges[j] = {reinterpret_cast<const std::byte*>(random.below(8 * i + j, uint64_t{1} << 47)),
+                   static_cast<int64_t>(random.below(8 * i + 4 + j, 4 << 20))};
+    for (const int64_t range : {0, 1, 2, 3}) read_ahead(range, ranges);
+    parallel_for(64, 1, [&](int64_t begin, int64_t end) {
+      read_ahead(1, {});  // of no effect here
+      for (int64_t cell = begin; cell < end; ++cell) ++cells[static_cast<size_t>(cell)];
+    });
+  }
+  EXPECT_THAT(cells, testing::Each(2000));
 }
 
 TEST_F(ThreadPool, ALoopInsideABodyRunsOnThatThread) {

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/random.h"
 
 namespace martlet::infer {
 namespace {
@@ -118,6 +119,25 @@ TEST(Sampler, ADrawDependsOnSeedSequenceAndStepAlone) {
   for (uint64_t stream = 0; stream < 20; ++stream)
     different += sample(scores, options, {}, generated, stream) != first;
   EXPECT_GT(different, 10);
+}
+
+TEST(Sampler, ScoresOfSeveralPositionsGiveWhatEachGivesAlone) {
+  constexpr int64_t kRows = 3, kWidth = 5000;
+  const Philox random(7);
+  std::vector<float> values(kRows * kWidth);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(random.below(i, 500));  // ties
+  const Tensor scores = Tensor::from(values, {kRows, kWidth});
+  const std::vector<int32_t> prompt = {4, 5}, generated = {6, 6, 7};
+  SamplingOptions drawn, penalised;
+  drawn.temperature = 0.8;
+  penalised.frequency_penalty = 400;
+  for (const SamplingOptions& options : {SamplingOptions{}, drawn, penalised}) {
+    const Scores all(scores, options);
+    for (int64_t row = 0; row < kRows; ++row)
+      EXPECT_EQ(all.sample(row, prompt, generated, 2),
+                sample(std::span(values).subspan(static_cast<size_t>(row * kWidth), kWidth), options, prompt,
+                       generated, 2));
+  }
 }
 
 TEST(Sampler, OptionsOutOfRangeAreNamed) {

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "ops/cpu/linear_int8_kernels.h"
+#include "ops/cpu/linear_order.h"
 #include "ops/cpu_features.h"
 
 namespace martlet::ops::cpu {
@@ -31,6 +32,8 @@ constexpr int64_t kMostBlockColumns = 256;
 constexpr int64_t kSliceChunks = 2;
 constexpr int64_t kSliceBlocks = kSliceChunks * kChunkBlocks;
 constexpr int64_t kLineBytes = 64;
+// How far ahead of use weights are called into the L2 cache where one tile is all.
+constexpr int64_t kStreamAhead = 6 << 10;
 // Groups that a thread takes at a time.
 constexpr int64_t kGroupsAtOnce = 4;
 
@@ -181,14 +184,15 @@ class Product {
     std::vector<Share> all(static_cast<size_t>(shares));
     for (int64_t share = 0; share < shares; ++share)
       all[static_cast<size_t>(share)].next = runs * share / shares;
+    if (shares > 1) call_next(runs, shares);
     parallel_for(shares, 1, [&](int64_t begin, int64_t end) {
-      alignas(64) float factors[kSliceChunks * kChunkFactors];
+      alignas(64) float factors[kChunkFactors];
       alignas(64) float sums[kMostTileColumns * kGroupRows];
       const auto take = [&](const Part& part, int64_t group) {
         if (tokens_ == 1)
           part.loops.row(part.group(group), columns_, part.x.tile(0, 0), sums);
         else
-          multiply_group(part, group, 0, 1, factors, sums);
+          stream_group(part, group, factors, sums);
         finish(part, group, 1, 0, tokens_, sums);
       };
       for (int64_t i = 0; i < end - begin + shares - 1; ++i) {
@@ -199,6 +203,45 @@ class Product {
           each_group(run * grain_, std::min(groups_, (run + 1) * grain_), take);
       }
     });
+  }
+
+  /// sums [tokens][16] = a group, which is read from memory, times the one tile. A tile keeps the processor
+  /// from running ahead by itself: it multiplies for hundreds of cycles with what a few lines hold.
+  void stream_group(const Part& part, int64_t group, float* factors, float* sums) const {
+    std::memset(sums, 0, static_cast<size_t>(tokens_ * kGroupRows * 4));
+    const std::byte* chunk = part.group(group);
+    const InterleavedFormat& format = *part.kernels.format;
+    const int64_t all = columns_ / kCodesBlock;
+    for (int64_t block = 0; block < all; block += kChunkBlocks) {
+      const int64_t blocks = std::min(kChunkBlocks, all - block);
+      const int64_t bytes = format.chunk_bytes(blocks);
+      for (int64_t line = 0; line < bytes; line += kLineBytes)
+        __builtin_prefetch(chunk + kStreamAhead + line, 0, 2);
+      part.kernels.read_factors(chunk, blocks, factors);
+      part.loops.tile[tokens_ - 1]({chunk, factors, blocks}, part.x.tile(0, block), sums);
+      chunk += bytes;
+    }
+  }
+
+  /// Tells the workers what they will read after this product.
+  void call_next(int64_t runs, int64_t shares) const {
+    std::vector<FirstReads> reads;
+    for (int64_t share = 1; share < shares; ++share)
+      reads.push_back(first_reads(runs * share / shares * grain_));
+    int64_t range = 1;
+    for (const FirstReads& next : begin_product(parts_.front().group(0), reads)) read_ahead(range++, next);
+  }
+
+  /// From a group on, of all parts.
+  FirstReads first_reads(int64_t begin) const {
+    FirstReads reads;
+    size_t count = 0;
+    for (const Part& part : parts_) {
+      const int64_t group = std::max<int64_t>(0, begin - part.first_group);
+      if (group < part.groups && count < reads.size())
+        reads[count++] = {part.group(group), (part.groups - group) * part.group_bytes};
+    }
+    return reads;
   }
 
   struct Scratch {
