@@ -152,11 +152,14 @@ def timed(work) -> float:
 
 
 def bytes_of_a_token(model: str) -> int:
-    """The file without its embedding's table, unless that is the head too."""
+    """The file without its embedding's table, unless that is the head too, and of its experts those that a token goes through."""
     import gguf
     reader = gguf.GGUFReader(model)
     names = {tensor.name for tensor in reader.tensors}
-    return sum(int(tensor.n_bytes) for tensor in reader.tensors if tensor.name != "token_embd.weight" or "output.weight" not in names)
+    counts = {name.rpartition(".")[2]: field.contents() for name, field in reader.fields.items() if name.endswith(("expert_count", "expert_used_count"))}
+    of_experts = counts["expert_used_count"] / counts["expert_count"] if counts.get("expert_count") else 1
+    return int(sum(int(tensor.n_bytes) * (of_experts if "_exps." in tensor.name else 1) for tensor in reader.tensors
+                   if tensor.name != "token_embd.weight" or "output.weight" not in names))
 
 
 def compare(args, model: str) -> dict:

@@ -49,6 +49,7 @@ Json row_of(const eval::Comparison& result) {
   row.set("other", row_of(result.other));
   row.set("kl", result.divergence.kl).set("kl_error", result.divergence.kl_error);
   row.set("greatest_kl", result.divergence.greatest_kl);
+  row.set("more_loss", result.divergence.more_loss).set("more_loss_error", result.divergence.more_loss_error);
   return row.set("same_top", result.divergence.same_top)
       .set("same_top_error", result.divergence.same_top_error);
 }
@@ -59,6 +60,8 @@ std::string lines_of(const eval::Perplexity& result, int64_t context) {
 
 std::string lines_of(const eval::Comparison& result, int64_t context) {
   return perplexity_line("perplexity", result.first) + perplexity_line("perplexity, other", result.other) +
+         fmt::format("{:<19} {:+.6f} +- {:.6f} nats\n", "loss, other - first", result.divergence.more_loss,
+                     result.divergence.more_loss_error) +
          fmt::format("{:<19} {:.6f} +- {:.6f} nats\n", "mean KL", result.divergence.kl,
                      result.divergence.kl_error) +
          fmt::format("{:<19} {:.2f} % +- {:.2f}\n", "same likeliest", 100 * result.divergence.same_top,

@@ -19,6 +19,7 @@
 #include "nn/tree.h"
 #include "ops/cast.h"
 #include "plan/catalogue.h"
+#include "train/balance_experts.h"
 #include "train/initialise.h"
 #include "train/model_shape.h"
 
@@ -100,6 +101,17 @@ std::vector<data::TokenSet> sets_of(const std::vector<std::string>& words, const
   return sets;
 }
 
+/// As transformers has it: a config that says output_router_logits asks for the loss that balances experts.
+void balance_if_config_says(const TrainRequest& r, models::OpenModel& model) {
+  const Fields config(model.config, "config.json");
+  if (!model.family->has_experts || !config.boolean("output_router_logits", false)) return;
+  if (train::expert_balance_of(*model.tree) != nullptr) return;
+  nn::apply_rewrite(model.tree,
+                    {std::string(train::kBalanceExperts.name),
+                     Json().set("coefficient", config.real("router_aux_loss_coef", 0.001))},
+                    plan::rewrites(), model.rewrites, {nullptr, r.skip});
+}
+
 }  // namespace
 
 std::string tokenizer_path(const TrainRequest& r, const models::OpenModel& model) {
@@ -164,6 +176,7 @@ models::OpenModel open_to_train(const TrainRequest& r, Values values) {
           : models::open_model(resolve_model(r.init), {plan::rewrites(), rewrites_of(r.rewrites), r.skip});
   if (!r.init.empty()) refuse_too_large(*model.tree, memory_for(r));
   if (!model.tree->shape().generates) bad_input("{} has no head that predicts tokens", r.init);
+  balance_if_config_says(r, model);
   if (const int64_t limit = model.tree->shape().max_positions; limit > 0 && r.batches.seq > limit)
     bad_input("--seq {} is longer than the model's context of {}", r.batches.seq, limit);
   const OwnerScope owner(Owner::kWeights);

@@ -40,10 +40,10 @@ Importance gather_importance(nn::Model& model, std::span<const int32_t> ids,
 /// Writes them as llama.cpp's tools read and write them: a GGUF file of the type imatrix, sums of squares
 /// under the names that the family's GGUF files use.
 void write_importance(const Importance& importance, const models::Family& family, const std::string& path);
-/// Reads such a file. Throws BadInput when it is none, or none of its tensors is one of the model's, or a
-/// number in it is negative or not finite.
+/// Reads such a file, or one of the form before (compress/stored_importance.h). Throws BadInput when it is
+/// none, or none of its tensors is one of the model's, or a number in it is negative or not finite.
 Importance read_importance(const std::string& path, const models::OpenModel& model);
-/// Whether the path is a GGUF file (and so no text).
+/// Whether the path is such a file, or any GGUF file (and so no text).
 bool is_importance_file(const std::string& path);
 
 }  // namespace martlet::compress

@@ -104,7 +104,8 @@ class Measurement {
     result.first = {loss_.mean(), loss_.error(), loss_.count, windows_};
     if (other_ == nullptr) return result;
     result.other = {other_loss_.mean(), other_loss_.error(), other_loss_.count, windows_};
-    result.divergence = {kl_.mean(), kl_.error(), greatest_kl_, same_top_.mean(), same_top_.error()};
+    result.divergence = {kl_.mean(),        kl_.error(),       greatest_kl_,      same_top_.mean(),
+                         same_top_.error(), more_loss_.mean(), more_loss_.error()};
     return result;
   }
 
@@ -127,6 +128,7 @@ class Measurement {
       loss_.add(position.loss);
       if (other_ == nullptr) continue;
       other_loss_.add(position.other_loss);
+      more_loss_.add(position.other_loss - position.loss);
       kl_.add(position.kl);
       same_top_.add(position.same_top ? 1 : 0);
       greatest_kl_ = std::max(greatest_kl_, position.kl);
@@ -149,7 +151,7 @@ class Measurement {
   nn::Model* other_;
   const PerplexityOptions& options_;
   int64_t rows_;
-  Mean loss_, other_loss_, kl_, same_top_;
+  Mean loss_, other_loss_, more_loss_, kl_, same_top_;
   double greatest_kl_ = 0;
   int64_t windows_ = 0;
 };

@@ -39,6 +39,8 @@ struct Divergence {
   double greatest_kl = 0;
   double same_top = 0;  ///< share of positions where both find the same token likeliest
   double same_top_error = 0;
+  double more_loss = 0;        ///< mean loss of `other` less that of P: the logarithm of the perplexities' ratio
+  double more_loss_error = 0;  ///< its standard error, which is small: both saw the same targets
 };
 
 struct Comparison {

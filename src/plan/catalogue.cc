@@ -10,6 +10,7 @@
 #include "infer/stream.h"
 #include "nn/probe.h"
 #include "nn/tie.h"
+#include "train/balance_experts.h"
 #include "train/freeze.h"
 #include "train/mixed.h"
 #include "train/recompute.h"
@@ -20,8 +21,8 @@ namespace {
 constexpr const nn::Rewrite* kRewrites[] = {
     &compress::kCast,    &compress::kLowRank, &compress::kQuantize,         &compress::kInt8Activations,
     &compress::kLlmInt8, &compress::kKvCache, &compress::kSparseActivation, &nn::kTie,
-    &train::kFreeze,     &train::kMixed,      &train::kRecompute,           &infer::kStream,
-    &nn::kProbe,
+    &train::kFreeze,     &train::kMixed,      &train::kBalanceExperts,      &train::kRecompute,
+    &infer::kStream,     &nn::kProbe,
 };
 
 }  // namespace

@@ -48,9 +48,10 @@ void Optimizer::step(double learning_rate, double gradient_scale) {
   const auto update_some = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       nn::Parameter& parameter = *parameters_[static_cast<size_t>(i)].parameter;
-      if (parameter.gradient().defined())
-        update(static_cast<size_t>(i), parameter.tensor().detach(), parameter.gradient(), learning_rate,
-               gradient_scale);
+      const Tensor& gradient = parameter.gradient();
+      update(static_cast<size_t>(i), parameter.tensor().detach(),
+             gradient.defined() ? gradient : Tensor::zeros(parameter.shape(), DType::kF32), learning_rate,
+             gradient_scale);
     }
   };
   const auto count = static_cast<int64_t>(parameters_.size());

@@ -35,7 +35,8 @@ class Optimizer {
   virtual ~Optimizer() = default;
 
   virtual std::string_view name() const = 0;
-  /// One update of every parameter by `gradient_scale` times its gradient; those without one are left alone.
+  /// One update of every parameter by `gradient_scale` times its gradient. One without a gradient, such as an
+  /// expert's that no token chose, counts as having zeros: its moments and weight decay go on.
   void step(double learning_rate, double gradient_scale);
   /// What it remembers, by name ("layers.0.attention.q_proj.weight/first_moment"); the tensors are the very
   /// ones that it works with.

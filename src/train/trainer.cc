@@ -6,6 +6,7 @@
 #include "autograd/backward.h"
 #include "autograd/record.h"
 #include "base/error.h"
+#include "train/balance_experts.h"
 #include "train/mixed.h"
 
 namespace martlet::train {
@@ -29,8 +30,13 @@ std::vector<data::TrainingBatch> next_batches(data::Batches& batches, int64_t co
 double loss_of(nn::Model& model, const data::TrainingBatch& batch, double share, double loss_scale) {
   const Tensor targets = Tensor::from(batch.targets, {static_cast<int64_t>(batch.targets.size())});
   const Tensor loss = model.loss(model.hidden(data::batch_of(batch)), targets, data::kIgnoredTarget);
-  const double value = loss.to_vector<float>().front();
-  if (autograd::is_recording() && loss.node() != nullptr && std::isfinite(value))
+  double value = loss.to_vector<float>().front();
+  if (!autograd::is_recording()) return value * share;
+  if (ExpertBalance* balance = expert_balance_of(model)) {
+    balance->set_scale(share * loss_scale);
+    value += balance->loss();
+  }
+  if (loss.node() != nullptr && std::isfinite(value))
     autograd::backward(
         loss, Tensor::from(std::vector<float>{static_cast<float>(share * loss_scale)}, loss.shape()));
   return value * share;

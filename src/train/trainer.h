@@ -52,7 +52,8 @@ struct StepMetrics {
 
 /// The mean loss over targets [tokens] (data::kIgnoredTarget: none) and its gradient into the parameters,
 /// both times `share`: what one of several batches counts of a step. The gradient is multiplied by
-/// `loss_scale` too. Without recording (autograd::NoGradient) only the loss.
+/// `loss_scale` too. Where experts are balanced (train/balance_experts.h) that loss is added. Without
+/// recording (autograd::NoGradient) only the mean.
 double loss_of(nn::Model& model, const data::TrainingBatch& batch, double share, double loss_scale = 1);
 
 class Trainer {

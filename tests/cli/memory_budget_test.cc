@@ -6,11 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "base/random.h"
-#include "models/save_gguf.h"
-#include "nn/tree.h"
+#include "drawn_file.h"
 #include "run_program.h"
-#include "support/random_model.h"
 
 namespace martlet::cli {
 namespace {
@@ -57,54 +54,17 @@ class MemoryGroup {
   }
 };
 
-/// q8_0 weights of drawn codes, about 200 MB of them.
+/// About 200 MB of weights.
 class LargeModel : public ::testing::Test {
  protected:
   LargeModel() {
-    Json config = martlet::testing::small_llama_config();
-    config.set("hidden_size", 768).set("intermediate_size", 2048).set("num_hidden_layers", 32);
-    config.set("num_attention_heads", 12).set("num_key_value_heads", 4).set("max_position_embeddings", 256);
-    models::OpenModel model;
-    model.family = &models::family_named("llama");
-    model.config = config;
-    model.tree = model.family->build(Fields(config, "config"));
-    nn::walk_parameters(*model.tree, [](const std::string& path, nn::Parameter& parameter) {
-      if (parameter.shape().rank() == 2)
-        parameter.set(drawn(parameter.shape()[0], parameter.shape()[1], stream_of(path)));
-      else
-        parameter.set(Tensor::from(std::vector<float>(static_cast<size_t>(parameter.element_count()), 1.0F),
-                                   parameter.shape()));
-    });
-    models::save_gguf(model, path());
+    write_drawn_file(path(), {.hidden = 768, .intermediate = 2048, .layers = 32, .heads = 12});
     write_file(scratch_.path() + "/p.jsonl", "{\"ids\": [1, 5, 9]}\n{\"ids\": [7, 96, 4, 4, 80]}\n");
-  }
-
-  static ops::Weight drawn(int64_t rows, int64_t columns, uint64_t seed) {
-    const ops::PackedFormat& format = *ops::find_packed_format("q8_0");
-    const Tensor bytes = Tensor::empty({rows, format.row_bytes(columns)}, DType::kU8);
-    uint64_t state = seed | 1;
-    uint8_t* to = bytes.mutable_data<uint8_t>();
-    for (int64_t i = 0; i < bytes.element_count(); ++i) {
-      state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-      to[i] = static_cast<uint8_t>(state >> 56);
-      // The scale of a block, an f16 of about 0.0004.
-      if (i % format.block_bytes < 2) to[i] = i % format.block_bytes == 0 ? 0x8e : 0x0e;
-    }
-    return ops::Weight(format, bytes, columns);
   }
 
   std::string path() const { return scratch_.path() + "/large.gguf"; }
   std::string words() const {
     return path() + " --prompts " + scratch_.path() + "/p.jsonl -n 6 --temp 0 --ignore-eos --json";
-  }
-
-  /// The ids of every reply.
-  static std::vector<std::string> ids_of(const std::string& lines) {
-    std::vector<std::string> ids;
-    std::istringstream stream(lines);
-    for (std::string line; std::getline(stream, line);)
-      ids.push_back(Json::parse(line, "row").at("ids").dump());
-    return ids;
   }
 
   Scratch scratch_;

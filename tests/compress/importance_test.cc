@@ -159,5 +159,90 @@ TEST(ImportanceTest, DamagedAndForeignFilesAreRefused) {
             std::string::npos);
 }
 
+/// The form of before: entries of name, count and numbers, which are means times the count.
+struct OlderFile {
+  std::string bytes;
+
+  void number(int32_t value) { bytes.append(reinterpret_cast<const char*>(&value), sizeof(value)); }
+  void text(std::string_view value) {
+    number(static_cast<int32_t>(value.size()));
+    bytes += value;
+  }
+  void entry(std::string_view name, int32_t count, const std::vector<float>& numbers) {
+    text(name);
+    number(count);
+    number(static_cast<int32_t>(numbers.size()));
+    bytes.append(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(float));
+  }
+};
+
+std::vector<float> rising(size_t count, float from) {
+  std::vector<float> numbers(count);
+  for (size_t i = 0; i < count; ++i) numbers[i] = from + static_cast<float>(i);
+  return numbers;
+}
+
+TEST(ImportanceTest, TheOlderFormIsReadToo) {
+  const TemporaryFolder folder;
+  const models::OpenModel model = opened(martlet::testing::random_llama(3));
+  const std::string path = folder.path() + "/i.dat";
+  const auto width = static_cast<size_t>(model.tree->shape().hidden_size);
+  OlderFile file;
+  file.number(3);
+  file.entry("blk.0.attn_q.weight", 4, rising(width, 1));
+  file.entry("blk.1.attn_q.weight", 0, rising(width, 5));
+  file.entry("another.weight", 2, rising(3, 0));
+  write_file(path, file.bytes);
+  EXPECT_TRUE(is_importance_file(path));
+  EXPECT_TRUE(read_importance(path, model).data.empty()) << "the first of these files ended here";
+  file.number(7);
+  file.text("wiki.train.raw");
+  write_file(path, file.bytes);
+  const Importance importance = read_importance(path, model);
+  EXPECT_EQ(importance.data, "wiki.train.raw");
+  EXPECT_EQ(importance.columns.size(), 2u);
+  for (size_t i = 0; i < width; ++i) {
+    EXPECT_EQ(importance.columns.at("layers.0.attention.q_proj.weight")[i], (1 + static_cast<float>(i)) / 4);
+    EXPECT_EQ(importance.columns.at("layers.1.attention.q_proj.weight")[i], 5 + static_cast<float>(i));
+  }
+  // Cut anywhere but where the first of these files ended.
+  for (size_t length = 12; length < file.bytes.size(); ++length) {
+    if (length == file.bytes.size() - 4 - 4 - 14) continue;
+    write_file(path, file.bytes.substr(0, length));
+    EXPECT_NE(refusal([&] { read_importance(path, model); }), "no error") << length;
+  }
+}
+
+TEST(ImportanceTest, OlderFilesThatLieAreRefused) {
+  const TemporaryFolder folder;
+  const models::OpenModel model = opened(martlet::testing::random_llama(3));
+  const std::string path = folder.path() + "/i.dat";
+  const auto width = static_cast<size_t>(model.tree->shape().hidden_size);
+  const auto with = [&](int32_t entries, int32_t count, const std::vector<float>& numbers) {
+    OlderFile file;
+    file.number(entries);
+    file.entry("blk.0.attn_q.weight", count, numbers);
+    write_file(path, file.bytes);
+    return refusal([&] { read_importance(path, model); });
+  };
+  EXPECT_EQ(with(1, 2, rising(width, 0)), "no error");
+  EXPECT_NE(with(1 << 20, 2, rising(width, 0)).find("cannot fit"), std::string::npos);
+  EXPECT_NE(with(1, -2, rising(width, 0)).find("-2"), std::string::npos);
+  EXPECT_NE(with(1, 2, rising(width + 1, 0)).find("columns"), std::string::npos);
+  EXPECT_NE(with(1, 2, rising(2 * width, 0)).find("columns"), std::string::npos);
+  EXPECT_NE(with(1, 2, rising(width, -3)).find("-3"), std::string::npos);
+  EXPECT_NE(with(1, 2, std::vector<float>(width, NAN)).find("nan"), std::string::npos);
+}
+
+TEST(ImportanceTest, TextsAreNotTakenForFilesOfIt) {
+  const TemporaryFolder folder;
+  const std::string path = folder.path() + "/text";
+  for (const char* text : {"", "short", "A text of some length, as people write it.",
+                           "\n\n\n\n\n\n\n\n\n\n\n\n\n", "银色山在威马国。银色山"}) {
+    write_file(path, text);
+    EXPECT_FALSE(is_importance_file(path)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace martlet::compress

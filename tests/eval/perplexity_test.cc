@@ -109,6 +109,11 @@ TEST_F(PerplexityTest, IsTheMeanOfItsDefinition) {
     EXPECT_NEAR(both.other.loss, mean(wanted.other_losses), 1e-5);
     EXPECT_NEAR(both.divergence.kl, mean(wanted.divergences), 1e-5);
     EXPECT_NEAR(both.divergence.kl_error, standard_error(wanted.divergences), 1e-5);
+    std::vector<double> more;
+    for (size_t i = 0; i < wanted.losses.size(); ++i)
+      more.push_back(wanted.other_losses[i] - wanted.losses[i]);
+    EXPECT_NEAR(both.divergence.more_loss, mean(more), 1e-5);
+    EXPECT_NEAR(both.divergence.more_loss_error, standard_error(more), 1e-5);
     EXPECT_NEAR(both.divergence.same_top,
                 static_cast<double>(wanted.same) / static_cast<double>(wanted.losses.size()), 1e-12);
   }

@@ -88,18 +88,22 @@ TEST_F(LinearTest, PackedWeightsGiveTheBitsOfTheirUnpackedForm) {
   Draws draws(4);
   for (const PackedFormat* format : packed_formats()) {
     SCOPED_TRACE(format->name);
-    const int64_t columns = 256 * draws.between(1, 7);
-    const Weight weight = drawn_weight(draws, *format, 11, columns);
-    std::vector<float> expected(static_cast<size_t>(11 * columns));
-    format->unpack(weight.storage().host_bytes(), 11 * columns / format->block_elements, expected.data());
-    const Tensor dense = Tensor::from(expected, {11, columns});
-    at_every_level([&] {
-      EXPECT_EQ(bits_of(weight.unpack()), bits_of(dense));
-      for (const int64_t tokens : {1, 2, 3, 4, 5, 29}) {
-        const Tensor x = draws.dense({tokens, columns}, DType::kF32);
-        EXPECT_EQ(bits_of(linear(x, weight)), bits_of(linear(x, Weight(dense)))) << tokens << " tokens";
-      }
-    });
+    // Whole blocks, one and many; rows of every remainder by what kernels take together.
+    for (const int64_t rows : {1, 2, 11, 16, 70}) {
+      const int64_t columns = format->block_elements * draws.between(1, 1600 / format->block_elements);
+      const Weight weight = drawn_weight(draws, *format, rows, columns);
+      std::vector<float> expected(static_cast<size_t>(rows * columns));
+      format->unpack(weight.storage().host_bytes(), rows * columns / format->block_elements, expected.data());
+      const Tensor dense = Tensor::from(expected, {rows, columns});
+      at_every_level([&] {
+        EXPECT_EQ(bits_of(weight.unpack()), bits_of(dense));
+        for (const int64_t tokens : {1, 2, 3, 4, 5, 7, 8, 13, 29, 70}) {
+          const Tensor x = draws.dense({tokens, columns}, DType::kF32);
+          EXPECT_EQ(bits_of(linear(x, weight)), bits_of(linear(x, Weight(dense))))
+              << tokens << " tokens, " << rows << " rows of " << columns;
+        }
+      });
+    }
   }
 }
 

@@ -29,6 +29,24 @@ def mixtral():
     return transformers.MixtralForCausalLM, transformers.MixtralConfig(**SIZES, num_local_experts=4, num_experts_per_tok=2)
 
 
+def balanced_mixtral():
+    """So many experts that some are chosen by no token of a step."""
+    return transformers.MixtralForCausalLM, transformers.MixtralConfig(**SIZES, num_local_experts=24, num_experts_per_tok=1, output_router_logits=True,
+                                                                      router_aux_loss_coef=0.3)
+
+
+def balanced_qwen2_moe():
+    return transformers.Qwen2MoeForCausalLM, transformers.Qwen2MoeConfig(**SIZES | dict(num_hidden_layers=4), num_experts=30, num_experts_per_tok=2,
+                                                                        moe_intermediate_size=32, shared_expert_intermediate_size=48,
+                                                                        mlp_only_layers=[1], output_router_logits=True, router_aux_loss_coef=0.2)
+
+
+def balanced_qwen3_moe():
+    return transformers.Qwen3MoeForCausalLM, transformers.Qwen3MoeConfig(**SIZES, head_dim=16, num_experts=40, num_experts_per_tok=2,
+                                                                        moe_intermediate_size=32, norm_topk_prob=True, output_router_logits=True,
+                                                                        router_aux_loss_coef=0.1)
+
+
 def gemma3():
     return transformers.Gemma3ForCausalLM, transformers.Gemma3TextConfig(**SIZES, head_dim=16, query_pre_attn_scalar=16, sliding_window=9,
                                                                         layer_types=["sliding_attention", "full_attention"])
@@ -77,8 +95,11 @@ def train(folder, init, data, *words):
 
 
 def loss_of(model, rows):
-    logits = model(rows[:, :-1]).logits
-    return torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), rows[:, 1:].reshape(-1))
+    out = model(rows[:, :-1])
+    loss = torch.nn.functional.cross_entropy(out.logits.reshape(-1, out.logits.shape[-1]), rows[:, 1:].reshape(-1))
+    if getattr(model.config, "output_router_logits", False) and model.training:
+        loss = loss + model.config.router_aux_loss_coef * out.aux_loss
+    return loss
 
 
 def torch_losses(model, rows):
@@ -112,6 +133,26 @@ def test_a_trained_directory_loads_in_transformers_and_gives_the_same_loss(famil
     # It did learn something: the model that it began with fits these rows worse.
     with torch.no_grad():
         assert expected < loss_of(transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "m").eval(), rows).item()
+
+
+@pytest.mark.parametrize("rewrite", ["", "recompute"])
+@pytest.mark.parametrize("family", [balanced_mixtral, balanced_qwen2_moe, balanced_qwen3_moe])
+def test_experts_are_balanced_and_those_without_a_token_move_as_in_torch(family, rewrite, tmp_path):
+    model = drawn(family, 5).train()
+    model.save_pretrained(tmp_path / "m")
+    rows = rows_of_ids(tmp_path / "data.jsonl", 5)
+    ours = train(tmp_path, tmp_path / "m", tmp_path / "data.jsonl", *(["--rewrite", rewrite] if rewrite else []))
+    untouched = []
+    for name, parameter in model.named_parameters():
+        if name.endswith("experts.down_proj"):
+            parameter.register_hook(lambda gradient: untouched.append(int((gradient.abs().amax((1, 2)) == 0).sum())))
+    assert ours == pytest.approx(torch_losses(model, rows), rel=1e-4)
+    assert sum(untouched) > 5, "some experts were chosen by no token"
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
+    for (name, expected), got in zip(model.named_parameters(), theirs.parameters(), strict=True):
+        # AdamW's first steps are as long for small gradients as for large ones, so that rounding shows.
+        assert torch.mean((got - expected).abs()) <= 2e-5, name
+        assert torch.max((got - expected).abs()) <= 2e-3, name
 
 
 @pytest.mark.parametrize("family,kind", [(llama, "Q8_0"), (llama, "Q4_1"), (qwen3_tied, "Q8_0"), (mixtral, "Q8_0"), (gpt2, "F16")])

@@ -146,13 +146,33 @@ TEST(Optimizer, ThreadsDoNotChangeABit) {
   set_thread_count(threads);
 }
 
-TEST(Optimizer, AParameterWithoutAGradientIsLeftAlone) {
-  Layer layer(3, 3);
-  const std::vector<float> bias = layer.linear.bias->tensor().to_vector<float>();
-  const auto optimizer = make_optimizer("adamw", layer.trained(), {});
-  autograd::set_gradient(layer.linear.weight.tensor(), draw({3, 3}, 4));
-  optimizer->step(0.1, 1);
-  EXPECT_EQ(layer.linear.bias->tensor().to_vector<float>(), bias);
+TEST(Optimizer, AParameterWithoutAGradientMovesAsWithZeros) {
+  for (const std::string& name : optimizer_names()) {
+    Layer with(6, 4), without(6, 4);
+    const OptimizerOptions options{.weight_decay = 0.5};
+    const auto first = make_optimizer(name, with.trained(), options),
+               second = make_optimizer(name, without.trained(), options);
+    const auto step = [&](bool given) {
+      if (given) {
+        with.give_gradients(30);
+        without.give_gradients(30);
+      } else {
+        autograd::set_gradient(with.linear.weight.tensor(), Tensor::zeros({6, 4}, DType::kF32));
+        autograd::set_gradient(with.linear.bias->tensor(), Tensor::zeros({6}, DType::kF32));
+        without.linear.weight.clear_gradient();
+        without.linear.bias->clear_gradient();
+      }
+      first->step(0.1, 1);
+      second->step(0.1, 1);
+    };
+    // What it remembers of the first step goes on in those after.
+    for (const bool given : {true, false, false, true}) step(given);
+    EXPECT_EQ(without.linear.weight.tensor().to_vector<float>(),
+              with.linear.weight.tensor().to_vector<float>())
+        << name;
+    EXPECT_EQ(without.linear.bias->tensor().to_vector<float>(), with.linear.bias->tensor().to_vector<float>())
+        << name;
+  }
 }
 
 TEST(Optimizer, AnUnknownNameIsRefusedWithThoseKnown) {
