@@ -96,9 +96,6 @@ inline Ints add(Ints a, Ints b) {
 inline Ints subtract(Ints a, Ints b) {
   return both(a, b, [](__m256i x, __m256i y) { return _mm256_sub_epi32(x, y); });
 }
-inline Ints multiply_ints(Ints a, Ints b) {
-  return both(a, b, [](__m256i x, __m256i y) { return _mm256_mullo_epi32(x, y); });
-}
 inline Ints bit_or(Ints a, Ints b) {
   return both(a, b, [](__m256i x, __m256i y) { return _mm256_or_si256(x, y); });
 }

@@ -39,11 +39,17 @@ inline Bytes low_nibbles(Bytes a) {
 inline Bytes high_nibbles(Bytes a) {
   return _mm512_and_si512(_mm512_srli_epi16(a, 4), _mm512_set1_epi8(15));
 }
+/// a | (b & mask).
+inline Bytes with_bits(Bytes a, Bytes b, char mask) {
+  return _mm512_ternarylogic_epi32(a, b, _mm512_set1_epi8(mask), 0xf8);
+}
 /// `a` with bit kBit of the plane's bytes as bit 4.
 template <int kBit>
 Bytes with_fifth_bit(Bytes a, Bytes plane) {
-  const __mmask64 set = _mm512_test_epi8_mask(plane, _mm512_set1_epi8(static_cast<char>(1 << kBit)));
-  return _mm512_mask_add_epi8(a, set, a, _mm512_set1_epi8(16));
+  Bytes bits = plane;
+  if constexpr (kBit < 4) bits = _mm512_slli_epi16(plane, 4 - kBit);
+  if constexpr (kBit > 4) bits = _mm512_srli_epi16(plane, kBit - 4);
+  return with_bits(a, bits, 0x10);
 }
 /// `a` with bits 2 kPair and 2 kPair + 1 of the plane's bytes as bits 4 and 5.
 template <int kPair>
@@ -51,7 +57,7 @@ Bytes with_upper_pair(Bytes a, Bytes plane) {
   Bytes bits = plane;
   if constexpr (kPair < 2) bits = _mm512_slli_epi16(plane, 4 - 2 * kPair);
   if constexpr (kPair > 2) bits = _mm512_srli_epi16(plane, 2 * kPair - 4);
-  return _mm512_or_si512(a, _mm512_and_si512(bits, _mm512_set1_epi8(0x30)));
+  return with_bits(a, bits, 0x30);
 }
 /// table[a], a below 16.
 inline Bytes lookup(const uint8_t* table, Bytes a) {
@@ -79,10 +85,6 @@ inline Ints add(Ints a, Ints b) {
 }
 inline Ints subtract(Ints a, Ints b) {
   return _mm512_sub_epi32(a, b);
-}
-/// The low 32 bits of products.
-inline Ints multiply_ints(Ints a, Ints b) {
-  return _mm512_mullo_epi32(a, b);
 }
 inline Ints bit_or(Ints a, Ints b) {
   return _mm512_or_si512(a, b);

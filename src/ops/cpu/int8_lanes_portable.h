@@ -103,9 +103,6 @@ inline Ints add(const Ints& a, const Ints& b) {
 inline Ints subtract(const Ints& a, const Ints& b) {
   return each_int([&](int i) { return a.at[i] - b.at[i]; });
 }
-inline Ints multiply_ints(const Ints& a, const Ints& b) {
-  return each_int([&](int i) { return a.at[i] * b.at[i]; });
-}
 inline Ints bit_or(const Ints& a, const Ints& b) {
   return each_int([&](int i) { return a.at[i] | b.at[i]; });
 }

@@ -193,7 +193,7 @@ class Product {
           part.loops.row(part.group(group), columns_, part.x.tile(0, 0), sums);
         else
           stream_group(part, group, factors, sums);
-        finish(part, group, 1, 0, tokens_, sums);
+        finish(part, group, 0, tokens_, sums);
       };
       for (int64_t i = 0; i < end - begin + shares - 1; ++i) {
         const int64_t share = (begin + i) % shares;
@@ -246,8 +246,7 @@ class Product {
 
   struct Scratch {
     explicit Scratch(int64_t most_columns)
-        : memory(allocate(Device::kCpu,
-                          (kSliceChunks * kChunkFactors + kGroupsAtOnce * most_columns * kGroupRows) * 4)),
+        : memory(allocate(Device::kCpu, (kSliceChunks * kChunkFactors + most_columns * kGroupRows) * 4)),
           factors(reinterpret_cast<float*>(memory.get())),
           sums(factors + kSliceChunks * kChunkFactors) {}
     std::shared_ptr<std::byte> memory;
@@ -266,34 +265,18 @@ class Product {
       const Scratch scratch(block + kMostTileColumns);
       for (int64_t job = next++; job < runs * blocks; job = next++) {
         const int64_t begin = job % runs * kGroupsAtOnce;
-        multiply_run(begin, std::min(groups_, begin + kGroupsAtOnce), job / runs, blocks, scratch);
+        each_group(begin, std::min(groups_, begin + kGroupsAtOnce), [&](const Part& part, int64_t group) {
+          const int64_t tiles = part.x.tiles(), of_blocks = job / runs;
+          multiply_group(part, group, tiles * of_blocks / blocks, tiles * (of_blocks + 1) / blocks,
+                         scratch.factors, scratch.sums);
+        });
       }
     });
   }
 
-  /// Groups [begin, end) of all parts times one of `blocks` blocks of tiles. The sums of neighbouring groups
-  /// wait for each other, so that y is written in longer pieces.
-  void multiply_run(int64_t begin, int64_t end, int64_t block, int64_t blocks, const Scratch& scratch) const {
-    const Part* waiting = nullptr;
-    int64_t first = 0, count = 0, token = 0, tokens = 0;
-    const auto write = [&] {
-      if (waiting != nullptr) finish(*waiting, first, count, token, tokens, scratch.sums);
-      count = 0;
-    };
-    each_group(begin, end, [&](const Part& part, int64_t group) {
-      if (waiting != &part) write();
-      if (count == 0) first = group;
-      waiting = &part;
-      const int64_t tiles = part.x.tiles();
-      const int64_t from = tiles * block / blocks, to = tiles * (block + 1) / blocks;
-      token = part.x.first(from);
-      tokens = part.x.first(to) - token;
-      multiply_group(part, group, from, to, scratch.factors, scratch.sums + count++ * tokens * kGroupRows);
-    });
-    write();
-  }
-
-  /// sums [rows of the tiles][16] = a group times tiles [begin, end). factors: scratch of a slice.
+  /// The rows of y that a group times tiles [begin, end) gives. factors: scratch of a slice; sums: [rows of
+  /// the tiles][16]. A tile's rows of y are written as soon as its last slice is multiplied: stores that miss
+  /// the caches then pass while others multiply.
   void multiply_group(const Part& part, int64_t group, int64_t begin, int64_t end, float* factors,
                       float* sums) const {
     const Activations& x = part.x;
@@ -316,29 +299,29 @@ class Product {
         for (int64_t line = 0; line < lines; ++line)
           __builtin_prefetch(chunk + ((tile - begin) * lines + line) * kLineBytes);
         const ActivationTile columns = x.tile(tile, block);
-        part.loops.tile[columns.width - 1](run, columns, sums + (x.first(tile) - row) * kGroupRows);
+        float* its = sums + (x.first(tile) - row) * kGroupRows;
+        part.loops.tile[columns.width - 1](run, columns, its);
+        if (block + run.blocks == all) finish(part, group, x.first(tile), columns.width, its);
       }
     }
+    if (all == 0) finish(part, group, row, rows, sums);
   }
 
-  /// Sums [groups][tokens][16] of `groups` neighbouring groups to rows [token, ...) of y, the bias added.
-  static void finish(const Part& part, int64_t group, int64_t groups, int64_t token, int64_t tokens,
-                     const float* sums) {
+  /// Sums [tokens][16] of a group to rows [token, ...) of y, the bias added.
+  static void finish(const Part& part, int64_t group, int64_t token, int64_t tokens, const float* sums) {
     const int64_t rows = part.rows();
+    const int64_t row = group * kGroupRows;
+    const int64_t count = std::min(kGroupRows, rows - row);
     const float* bias = part.product.bias;
-    for (int64_t i = 0; i < tokens; ++i)
-      for (int64_t g = 0; g < groups; ++g) {
-        const int64_t row = (group + g) * kGroupRows;
-        const int64_t count = std::min(kGroupRows, rows - row);
-        const float* from = sums + (g * tokens + i) * kGroupRows;
-        float* y = part.product.y + (token + i) * rows + row;
-        if (bias == nullptr && count == kGroupRows)
-          std::memcpy(y, from, kGroupRows * sizeof(float));  // of a size the compiler knows
-        else if (bias == nullptr)
-          std::copy_n(from, count, y);
-        else
-          for (int64_t j = 0; j < count; ++j) y[j] = from[j] + bias[row + j];
-      }
+    for (int64_t i = 0; i < tokens; ++i, sums += kGroupRows) {
+      float* y = part.product.y + (token + i) * rows + row;
+      if (bias == nullptr && count == kGroupRows)
+        std::memcpy(y, sums, kGroupRows * sizeof(float));  // of a size the compiler knows
+      else if (bias == nullptr)
+        std::copy_n(sums, count, y);
+      else
+        for (int64_t j = 0; j < count; ++j) y[j] = sums[j] + bias[row + j];
+    }
   }
 
   int64_t tokens_, columns_;

@@ -117,22 +117,13 @@ template <int kCodes>
 }
 static_assert(kFirstCodeSteps == 255);
 
-/// The same as floats, where 255 times a sum may not fit an integer.
-template <int kCodes>
-[[gnu::always_inline]] inline Lanes floats_of_codes(const Ints* sums) {
-  if constexpr (kCodes == 1)
-    return to_lanes(sums[0]);
-  else
-    return multiply_add(to_lanes(sums[0]), all(kFirstCodeSteps), to_lanes(sums[1]));
-}
-
-/// totals = or += sums * scale. Products of integers run beside those of bytes, products of floats do not.
-template <bool kFirst, int kWidth>
-[[gnu::always_inline]] inline void add_scaled(const Ints (&sums)[kWidth], Ints scale,
-                                              Ints (&totals)[kWidth]) {
+/// totals = or += the sums of an activation's codes * scale.
+template <bool kFirst, int kCodes, int kWidth>
+[[gnu::always_inline]] inline void add_scaled(const Ints (&sums)[kWidth * kCodes], Lanes scale,
+                                              Lanes (&totals)[kWidth]) {
   unrolled<kWidth>([&](auto c) {
-    const Ints scaled = multiply_ints(sums[c.value], scale);
-    totals[c.value] = kFirst ? scaled : add(totals[c.value], scaled);
+    const Lanes sum = to_lanes(sum_of_codes<kCodes>(sums + kCodes * c.value));
+    totals[c.value] = kFirst ? multiply(sum, scale) : multiply_add(sum, scale, totals[c.value]);
   });
 }
 

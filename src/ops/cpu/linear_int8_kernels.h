@@ -7,11 +7,11 @@
 // the instruction set, so that all kernels give the same bits. Sums of codes times activations are exact
 // integers. A block of 32 columns (kScales, kScalesAndMinima) then adds, with one fused multiply-add each,
 //   integer sum * (weight scale * activation scale), and minimum * sum of the activations.
-// Formats with sub-scales add up integer sum * sub-scale over 128 columns first, exact integers too; with
-//   minima, that * d + (integer sum of the minima * -dmin), times the activation scale, is added; without,
-//   that * (d * activation scale).
-// Where an activation has two codes, every sum is 255 * the first ones' + the second ones': of integers, but
-// with one fused multiply-add of floats in formats with sub-scales, where integers could overflow.
+// Formats with sub-scales add up integer sum * (sub-scale * d) over 128 columns first, in the order of
+// columns
+//   and with one fused multiply-add each, from integer sum of the minima * -dmin on where there are minima;
+//   that times the activation scale is added.
+// Where an activation has two codes, every integer sum is 255 * the first ones' + the second ones'.
 
 #include <cstddef>
 #include <cstdint>
@@ -46,8 +46,8 @@ struct ActivationColumn {
 /// Words of `side` a row of activations takes for each code.
 int64_t side_words(const ActivationForm& form, int64_t columns);
 
-/// Factors of a chunk as f32, sixteen lanes each: scales, then minima, d and what else the form needs.
-inline constexpr int64_t kChunkFactors = 17 * 16;
+/// Factors of a chunk as f32, sixteen lanes each: scales, then minima and what else the form needs.
+inline constexpr int64_t kChunkFactors = 16 * 16;
 /// No tile is wider, codes counted.
 inline constexpr int64_t kMostTileColumns = 12;
 

@@ -65,12 +65,12 @@ struct ScalesAndZerosForm : ScalesForm<true, false> {
   }
 };
 
-/// The four bytes of each lane, one after another, as integers.
-inline void store_bytes_as_ints(Ints words, float* to) {
-  store_ints(to, bit_and(words, 0xff));
-  store_ints(to + 16, bit_and(shift_right<8>(words), 0xff));
-  store_ints(to + 32, bit_and(shift_right<16>(words), 0xff));
-  store_ints(to + 48, shift_right<24>(words));
+/// The four bytes of each lane, one after another, times d: exact, 7 bits by 11.
+inline void store_bytes_scaled(Ints words, Lanes d, float* to) {
+  store(to, multiply(to_lanes(bit_and(words, 0xff)), d));
+  store(to + 16, multiply(to_lanes(bit_and(shift_right<8>(words), 0xff)), d));
+  store(to + 32, multiply(to_lanes(bit_and(shift_right<16>(words), 0xff)), d));
+  store(to + 48, multiply(to_lanes(shift_right<24>(words)), d));
 }
 
 /// The four bytes of each lane as two vectors of 16-bit pairs.
@@ -80,9 +80,12 @@ inline void store_bytes_as_pairs(Ints words, float* to) {
   store_ints(to + 16, bit_or(bit_and(upper, 0xff), shift_left<8>(bit_and(upper, 0xff00))));
 }
 
+// Sub-scales multiply as floats: a conversion and a fused multiply-add take one slot of the pipes that bytes
+// are multiplied on, a 512-bit product of integers (vpmulld) two.
+
 struct SubScalesAndMinimaForm {
   static constexpr bool kWide = false;
-  static constexpr int64_t kD = 8, kMinusDmin = 9, kPairs = 10;  // vectors of factors after the sub-scales
+  static constexpr int64_t kMinusDmin = 8, kPairs = 9;  // vectors of factors after the scales
 
   /// Scales and minima of bits.h, for sixteen rows at once.
   static void read_factors(const std::byte* header, int64_t, float* factors) {
@@ -90,9 +93,9 @@ struct SubScalesAndMinimaForm {
     const Ints minima = load_ints(header + 2 * kVectorBytes);
     const Ints low = load_ints(header + 3 * kVectorBytes);
     const auto upper = [](Ints words) { return bit_and(shift_right<2>(words), 0x30303030); };
-    store_bytes_as_ints(bit_and(scales, 0x3f3f3f3f), factors);
-    store_bytes_as_ints(bit_or(bit_and(low, 0x0f0f0f0f), upper(scales)), factors + 64);
-    store(factors + 16 * kD, load_f16(header));
+    const Lanes d = load_f16(header);
+    store_bytes_scaled(bit_and(scales, 0x3f3f3f3f), d, factors);
+    store_bytes_scaled(bit_or(bit_and(low, 0x0f0f0f0f), upper(scales)), d, factors + 64);
     store(factors + 16 * kMinusDmin, multiply(load_f16(header + 32), all(-1)));
     store_bytes_as_pairs(bit_and(minima, 0x3f3f3f3f), factors + 16 * kPairs);
     store_bytes_as_pairs(bit_or(bit_and(shift_right<4>(low), 0x0f0f0f0f), upper(minima)),
@@ -103,15 +106,7 @@ struct SubScalesAndMinimaForm {
   [[gnu::always_inline]] static void chunk(const float* factors, int64_t, Cursor& at,
                                            Lanes (&totals)[kWidth]) {
     for (int64_t half = 0; half < 2; ++half) {
-      Ints scaled[kWidth * kCodes];
-      unrolled<4>([&](auto block) {
-        Ints sums[kWidth * kCodes];
-        unrolled<kWidth * kCodes>([&](auto c) { sums[c.value] = no_ints(); });
-        add_products<Codes, kWide, 0, kVectors>(at, sums);
-        add_scaled<block.value == 0>(sums, load_ints(factors + 16 * (4 * half + block.value)), scaled);
-        next_block<kWidth * kCodes>(at, Codes::kBytes);
-      });
-      const Lanes d = load(factors + 16 * kD);
+      Lanes scaled[kWidth];
       const Lanes minus_dmin = load(factors + 16 * kMinusDmin);
       const Ints first = load_ints(factors + 16 * (kPairs + 2 * half));
       const Ints second = load_ints(factors + 16 * (kPairs + 2 * half + 1));
@@ -122,9 +117,18 @@ struct SubScalesAndMinimaForm {
           minima[code.value] =
               add(multiply_pairs(first, side[0]), multiply_pairs(second, side[kWidth * kCodes]));
         });
-        const Lanes taken_off = multiply(floats_of_codes<kCodes>(minima), minus_dmin);
-        const Lanes both = multiply_add(floats_of_codes<kCodes>(scaled + kCodes * c.value), d, taken_off);
-        totals[c.value] = multiply_add(both, all(at.scales[c.value]), totals[c.value]);
+        scaled[c.value] = multiply(to_lanes(sum_of_codes<kCodes>(minima)), minus_dmin);
+      });
+      unrolled<4>([&](auto block) {
+        Ints sums[kWidth * kCodes];
+        unrolled<kWidth * kCodes>([&](auto c) { sums[c.value] = no_ints(); });
+        at.planes = unknown(at.planes);  // or later blocks' planes would wait in registers
+        add_products<Codes, kWide, 0, kVectors>(at, sums);
+        add_scaled<false, kCodes>(sums, load(factors + 16 * (4 * half + block.value)), scaled);
+        next_block<kWidth * kCodes>(at, Codes::kBytes);
+      });
+      unrolled<kWidth>([&](auto c) {
+        totals[c.value] = multiply_add(scaled[c.value], all(at.scales[c.value]), totals[c.value]);
       });
       at.scales += kWidth;
       at.side += 2 * kWidth * kCodes;
@@ -134,35 +138,32 @@ struct SubScalesAndMinimaForm {
 
 struct SubScalesForm {
   static constexpr bool kWide = false;
-  static constexpr int64_t kD = 16;
 
   static void read_factors(const std::byte* header, int64_t, float* factors) {
+    const Lanes d = load_f16(header + 256);
     for (int64_t sub = 0; sub < 16; ++sub)
-      store_ints(factors + 16 * sub, load_signed_bytes(header + 16 * sub));
-    store(factors + 16 * kD, load_f16(header + 256));
+      store(factors + 16 * sub, multiply(to_lanes(load_signed_bytes(header + 16 * sub)), d));
   }
 
   template <typename Codes, int kCodes, int kWidth>
   [[gnu::always_inline]] static void chunk(const float* factors, int64_t, Cursor& at,
                                            Lanes (&totals)[kWidth]) {
     for (int64_t half = 0; half < 2; ++half) {
-      Ints scaled[kWidth * kCodes];
+      Lanes scaled[kWidth];
       unrolled<4>([&](auto block) {
         unrolled<2>([&](auto part) {
           Ints sums[kWidth * kCodes];
           unrolled<kWidth * kCodes>([&](auto c) { sums[c.value] = all_ints(at.side[c.value]); });
           at.planes = unknown(at.planes);  // or the first half's planes would wait for this one in registers
           add_products<Codes, kWide, 4 * part.value, 4 * part.value + 4>(at, sums);
-          const Ints scale = load_ints(factors + 16 * (8 * half + 2 * block.value + part.value));
-          add_scaled<block.value + part.value == 0>(sums, scale, scaled);
+          const Lanes scale = load(factors + 16 * (8 * half + 2 * block.value + part.value));
+          add_scaled<block.value + part.value == 0, kCodes>(sums, scale, scaled);
           at.side += kWidth * kCodes;
         });
         next_block<kWidth * kCodes>(at, Codes::kBytes);
       });
-      const Lanes d = load(factors + 16 * kD);
       unrolled<kWidth>([&](auto c) {
-        const Lanes sum = floats_of_codes<kCodes>(scaled + kCodes * c.value);
-        totals[c.value] = multiply_add(sum, multiply(d, all(at.scales[c.value])), totals[c.value]);
+        totals[c.value] = multiply_add(scaled[c.value], all(at.scales[c.value]), totals[c.value]);
       });
       at.scales += kWidth;
     }
