@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "base/human.h"
 #include "cli/lines.h"
 
@@ -21,7 +22,9 @@ std::string tokens_line(const eval::Perplexity& result, int64_t context) {
 }  // namespace
 
 std::vector<int32_t> ids_of_text(const infer::LanguageModel& model, const std::string& file) {
-  return model.tokenizer().encode(read_input(file));
+  const std::string text = read_input(file);
+  if (text.find('\0') != std::string::npos) bad_input("{}: this is no text but binary data", file);
+  return model.tokenizer().encode(text);
 }
 
 std::optional<int32_t> beginning_of(const infer::LanguageModel& model) {

@@ -68,6 +68,13 @@ TEST_F(QuantizeTest, WrongUsageAndBadInputHaveTheirCodes) {
   EXPECT_EQ(
       call("quantize " + model() + " --to q8_0 --imatrix " + file("missing") + " -o " + file("q.gguf")).code,
       3);
+  // Long enough for a window, were it a text.
+  write_file(file("binary"),
+             "\x7f"
+             "ELF" +
+                 std::string(4000, '\0'));
+  for (const char* words : {"perplexity {0} {1}", "quantize {0} --to q8_0 --imatrix {1} -o {2}"})
+    EXPECT_EQ(call(fmt::format(fmt::runtime(words), model(), file("binary"), file("q.gguf"))).code, 3);
   EXPECT_FALSE(file_exists(file("q.gguf")));
 }
 
