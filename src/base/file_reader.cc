@@ -41,4 +41,22 @@ size_t FileReader::read(uint64_t offset, std::span<std::byte> bytes) const {
   return done;
 }
 
+bool mend_file(const std::string& path, uint64_t inode, uint64_t offset, std::span<const std::byte> bytes) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  struct stat status {};
+  bool good = ::fstat(descriptor, &status) == 0 && status.st_ino == inode;
+  while (good && !bytes.empty()) {
+    const ssize_t written = ::pwrite(descriptor, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    good = written > 0;
+    if (!good) break;
+    bytes = bytes.subspan(static_cast<size_t>(written));
+    offset += static_cast<uint64_t>(written);
+  }
+  good = good && ::fsync(descriptor) == 0;
+  ::close(descriptor);
+  return good;
+}
+
 }  // namespace martlet

@@ -36,4 +36,8 @@ class FileReader {
   bool past_cache_ = false;
 };
 
+/// Puts `bytes` at `offset` of a file that is there and has this inode, for a part of it that was found
+/// damaged. False where that cannot be done.
+bool mend_file(const std::string& path, uint64_t inode, uint64_t offset, std::span<const std::byte> bytes);
+
 }  // namespace martlet

@@ -120,16 +120,6 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
                                            [address, size](const std::byte*) { ::munmap(address, size); });
 }
 
-void MappedFile::forget(std::span<const std::byte> bytes) const {
-  const auto begin = reinterpret_cast<uintptr_t>(bytes.data());
-  const auto mapping = reinterpret_cast<uintptr_t>(data_.get());
-  if (size_ == 0 || begin < mapping || begin + bytes.size() > mapping + size_) return;
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const uintptr_t from = (begin + page - 1) / page * page;
-  const uintptr_t to = (begin + bytes.size()) / page * page;
-  if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
-}
-
 void want_large_pages(std::span<const std::byte> mapped) {
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const uintptr_t from = reinterpret_cast<uintptr_t>(mapped.data()) / page * page;

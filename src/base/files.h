@@ -20,9 +20,6 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_.get(), size_}; }
   const std::string& path() const { return path_; }
-  /// Lets go of the memory that holds these bytes of the mapping, whole pages of it; they are read again from
-  /// the file when somebody asks for them. Bytes of anything else are left alone.
-  void forget(std::span<const std::byte> bytes) const;
   /// Keeps the mapping alive; points at its first byte.
   std::shared_ptr<const std::byte> share() const { return data_; }
 

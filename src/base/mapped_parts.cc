@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <fstream>
 #include <sstream>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace martlet {
 namespace {
@@ -51,6 +53,15 @@ std::optional<FilePart> MappedParts::find(std::span<const std::byte> bytes) cons
   FilePart part = mapping.part;
   part.offset += begin - mapping.begin;
   return part;
+}
+
+void forget_mapped(std::span<const std::byte> bytes) {
+  if (!MappedParts().find(bytes)) return;
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(bytes.data());
+  const uintptr_t from = (begin + page - 1) / page * page;
+  const uintptr_t to = (begin + bytes.size()) / page * page;
+  if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
 }
 
 }  // namespace martlet

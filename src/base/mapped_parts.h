@@ -32,4 +32,8 @@ class MappedParts {
   std::vector<Mapping> mappings_;  // by address
 };
 
+/// Lets go of the memory that holds these bytes, whole pages of it, where they are mapped from a file: they
+/// are read again when somebody asks for them. Bytes of anything else are left alone.
+void forget_mapped(std::span<const std::byte> bytes);
+
 }  // namespace martlet

@@ -1,29 +1,30 @@
 #pragma once
 
-// What `explain run --memory` tells of a budget of memory.
+// What is told of a budget of memory.
 
 #include <string>
 #include <vector>
 
 #include "base/json.h"
-#include "models/open.h"
-#include "plan/memory_plan.h"
+#include "plan/alternatives.h"
+#include "plan/format_choice.h"
 
 namespace martlet::cli {
 
 struct MemoryReport {
-  plan::MemoryPlan plan;
-  double disk_bandwidth = 0;  ///< of the streamed file; 0 where nothing streams
+  plan::FormatChoice choice;
+  plan::MemoryPlan plan;                  ///< of the model in the chosen formats
+  std::vector<double> tokens_per_s = {};  ///< predicted for each of the choice
+  double disk_bandwidth = 0;              ///< of the model's files
   std::vector<plan::Alternative> alternatives = {};
 };
 
-/// Plans within `goal.memory`. Where the plan fits, its rewrite is applied to the model, and the disk's part
-/// is added to the forecast of `run`.
-MemoryReport plan_within(models::OpenModel& model, const plan::RunGoal& goal,
-                         const plan::MachineProfile& machine, plan::RunPlan& run);
+/// What `run` says of its plan in one line: "memory: ...". `asked`: --memory was given.
+std::string line_of(const plan::Formats& formats, const plan::MemoryPlan& plan, const plan::RunGoal& goal,
+                    bool asked);
 
 /// Lines for people.
 std::string text_of(const MemoryReport& report, const plan::RunGoal& goal);
-Json to_json(const MemoryReport& report);
+Json to_json(const MemoryReport& report, const plan::RunGoal& goal);
 
 }  // namespace martlet::cli

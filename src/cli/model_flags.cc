@@ -13,8 +13,6 @@
 namespace martlet::cli {
 namespace {
 
-constexpr std::string_view kAutomatic = "auto";
-
 std::vector<std::string> words_of(const std::string& text) {
   std::vector<std::string> words;
   for (size_t begin = 0; (begin = text.find_first_not_of(' ', begin)) != std::string::npos;) {
@@ -66,14 +64,6 @@ void ModelFlags::declare(Options& options) {
           "kv_cache)");
 }
 
-void ModelFlags::declare_for_generating(Options& options) {
-  declare(options);
-  std::vector<std::string> formats{std::string(kAutomatic)};
-  for (const ops::CacheFormat format : ops::kAllCacheFormats) formats.emplace_back(ops::name_of(format));
-  options.choice("--kv-cache", kv_cache, formats,
-                 "how keys and values of earlier tokens are kept; auto: f16 for packed weights, else f32");
-}
-
 std::string ModelFlags::path() const {
   return resolve_model(model);
 }
@@ -82,14 +72,6 @@ models::OpenOptions ModelFlags::open_options() const {
   models::OpenOptions options{plan::rewrites(), {}, skip};
   for (const std::string& name : skip) nn::rewrite_named(options.catalogue, name);
   options.rewrites = rewrites_of(rewrites);
-  return options;
-}
-
-models::OpenOptions ModelFlags::run_options() const {
-  models::OpenOptions options = open_options();
-  options.rewrites_of_packed = rewrites_of_packed();
-  if (kv_cache != kAutomatic)
-    options.rewrites.push_back({std::string(compress::kKvCache.name), Json().set("format", kv_cache)});
   return options;
 }
 

@@ -22,17 +22,12 @@ struct ModelFlags {
   std::string model;                  ///< as it was given
   std::vector<std::string> rewrites;  ///< each "NAME KEY=VALUE ..."
   std::vector<std::string> skip;
-  std::string kv_cache = "auto";  ///< a format's name, or "auto"
 
   /// MODEL, --rewrite and --skip-rewrite.
   void declare(Options& options);
-  /// These and --kv-cache, for a verb that makes text.
-  void declare_for_generating(Options& options);
   /// The path that the model's name means. Throws as resolve_model does.
   std::string path() const;
   models::OpenOptions open_options() const;
-  /// For a verb that only runs the model: products of packed weights take activations as int8.
-  models::OpenOptions run_options() const;
 };
 
 /// Names of the rewrites that running a model with packed weights brings along.

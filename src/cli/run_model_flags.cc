@@ -1,33 +1,50 @@
 #include "cli/run_model_flags.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/human.h"
+#include "base/memory_limit.h"
+#include "cli/explain_memory.h"
 #include "cli/store.h"
+#include "compress/kv_cache.h"
+#include "formats/gguf.h"
 #include "plan/catalogue.h"
-#include "plan/memory_plan.h"
 #include "tensor/allocator_limit.h"
 
 namespace martlet::cli {
+namespace {
 
-void RunModelFlags::declare(Options& options) {
-  ModelFlags::declare(options);
-  declare_weight_cache(options);
+namespace fs = std::filesystem;
+
+constexpr std::string_view kAutomatic = "auto";
+// Eight bits and as many for keys and values lose less (plan/quality_loss.h), four bits more.
+constexpr double kUsualLoss = 0.01;
+
+/// Bytes of the files with weights; 0 where they cannot be told, which opening the model will say better.
+uint64_t weight_bytes(const std::string& path) {
+  try {
+    const formats::ModelFiles files = formats::find_model_files(path);
+    uint64_t bytes = 0;
+    if (files.kind == formats::ModelKind::kGguf) {
+      for (const std::string& part : formats::GgufFile(path).paths()) bytes += fs::file_size(part);
+    } else {
+      for (const fs::directory_entry& file : fs::directory_iterator(path))
+        if (file.path().extension() == ".safetensors") bytes += file.file_size();
+    }
+    return bytes;
+  } catch (const std::exception&) {
+    return 0;
+  }
 }
 
-void RunModelFlags::declare_for_generating(Options& options) {
-  ModelFlags::declare_for_generating(options);
-  declare_memory(options);
-  declare_weight_cache(options);
-}
+}  // namespace
 
-void RunModelFlags::declare_memory(Options& options) {
-  options.size("--memory", "SIZE", memory,
-               "memory that it may take, such as 6G: weights beyond it are read from disk while it runs");
-}
-
-void RunModelFlags::declare_weight_cache(Options& options) {
+void RunModelFlags::declare_running(Options& options) {
+  declare(options);
   options
       .text("--weight-cache", "off|on|FOLDER", weight_cache,
             "keep packed weights on disk as processors want them, so that the next start need not rearrange "
@@ -36,9 +53,34 @@ void RunModelFlags::declare_weight_cache(Options& options) {
             "what that folder may take; the longest unused goes");
 }
 
-models::OpenOptions RunModelFlags::run_options() const {
-  models::OpenOptions options = ModelFlags::run_options();
-  if (memory > 0) options.check_kept_weights = models::WeightCache::Check::kLater;
+void RunModelFlags::declare_generating(Options& options) {
+  declare_running(options);
+  std::vector<std::string> formats{std::string(kAutomatic)};
+  for (const ops::CacheFormat format : ops::kAllCacheFormats) formats.emplace_back(ops::name_of(format));
+  options.choice(
+      "--kv-cache", kv_cache, formats,
+      "how keys and values of earlier tokens are kept; auto: f16 for packed weights, else f32, and "
+      "less where --memory wants it");
+  declare_memory(options);
+  loss = kUsualLoss;
+  options.real("--loss", "NATS", loss,
+               "what keeping within --memory may cost in quality: the mean KL divergence of the next token's "
+               "probabilities, as measured for each format; 0: nothing, replies stay as they are",
+               0, 100);
+}
+
+void RunModelFlags::declare_memory(Options& options) {
+  plans_memory_ = true;
+  options.size("--memory", "SIZE", memory,
+               "memory that it may take, such as 6G: weights beyond it are read from disk while it runs");
+}
+
+models::OpenOptions RunModelFlags::run_options() {
+  models::OpenOptions options = open_options();
+  options.rewrites_of_packed = rewrites_of_packed();
+  if (kv_cache != kAutomatic)
+    options.rewrites.push_back({std::string(compress::kKvCache.name), Json().set("format", kv_cache)});
+  if (budget() > 0) options.check_kept_weights = models::WeightCache::Check::kLater;
   if (weight_cache == "off") return options;
   const std::string folder = weight_cache == "on" ? cache_folder() + "/weights" : weight_cache;
   if (name_exists(folder) && !is_directory(folder))
@@ -47,21 +89,59 @@ models::OpenOptions RunModelFlags::run_options() const {
   return options;
 }
 
-void RunModelFlags::fit(models::OpenModel& opened, plan::RunGoal goal) const {
-  if (memory == 0) return;
+uint64_t RunModelFlags::budget() {
+  if (memory > 0 || !plans_memory_) return memory;
+  // Once: what the opened model takes is no longer free.
+  if (!budget_) budget_ = plan::budget_without_asking(weight_bytes(path()), available_memory());
+  return *budget_;
+}
+
+plan::FormatFreedom RunModelFlags::freedom(const models::OpenModel& opened) const {
+  // Who asks for rewrites has chosen, and so has whoever saved the model with some.
+  if (memory == 0 || !rewrites.empty() || !skip.empty() || !opened.files.rewrites.empty()) return {};
+  return {loss, kv_cache == kAutomatic, weight_cache != "off"};
+}
+
+plan::FormatChoice RunModelFlags::choose(const models::OpenModel& opened, const plan::RunGoal& goal) const {
   release_cached_memory();
-  goal.memory = memory;
-  const plan::MemoryPlan plan = plan::plan_memory(opened.tree, goal);
-  if (!plan.fits()) fail(ErrorCode::kExhausted, "{}: {}", model, plan::why_not(plan, goal));
+  return plan::choose_formats(opened.tree, goal, freedom(opened));
+}
+
+plan::MemoryPlan RunModelFlags::take(models::OpenModel& opened, const plan::FormatChoice& choice,
+                                     const plan::RunGoal& goal) {
   keep_cached_memory_within(0);
-  if (plan.streams()) {
-    models::rewrite(opened, plan::request_of(plan), plan::rewrites());
-  } else if (!opened.kept.empty()) {
-    // All at once: mapped, and checked.
+  const plan::Formats& formats = choice.best().formats;
+  const bool streams = choice.best().plan.streams();
+  // Packed anew, or held whole from the weight cache: mapped, and checked at once.
+  if (!formats.weights.empty() || (!streams && !opened.kept.empty())) {
     models::OpenOptions options = run_options();
-    options.check_kept_weights = models::WeightCache::Check::kNow;
+    const std::vector<nn::RewriteRequest> requests = plan::requests_of(formats);
+    options.rewrites.insert(options.rewrites.end(), requests.begin(), requests.end());
+    if (!streams) options.check_kept_weights = models::WeightCache::Check::kNow;
+    opened = {};
     opened = models::open_model(path(), options);
+  } else {
+    for (const nn::RewriteRequest& request : plan::requests_of(formats))
+      models::rewrite(opened, request, plan::rewrites());
   }
+  forget_high_water(Device::kCpu);
+  release_cached_memory();
+  plan::MemoryPlan plan = plan::plan_memory(opened.tree, goal);
+  if (!plan.fits()) fail(ErrorCode::kExhausted, "{}: {}", model, plan::why_not(plan, goal));
+  if (plan.streams()) models::rewrite(opened, plan::request_of(plan), plan::rewrites());
+  return plan;
+}
+
+void RunModelFlags::fit(models::OpenModel& opened, plan::RunGoal goal) {
+  goal.memory = budget();
+  if (goal.memory == 0) return;
+  const plan::FormatChoice choice = choose(opened, goal);
+  if (!choice.fits())
+    fail(ErrorCode::kExhausted, "{}: {}{}", model, plan::why_not(choice, goal),
+         memory > 0 ? "" : "; --memory SIZE says what may be taken, free or not");
+  const plan::MemoryPlan plan = take(opened, choice, goal);
+  if (memory > 0 || plan.streams())
+    fmt::print(stderr, "{}\n", line_of(choice.best().formats, plan, goal, memory > 0));
 }
 
 }  // namespace martlet::cli

@@ -3,29 +3,48 @@
 // The model of a verb that runs it, and what that may take of the machine.
 
 #include "cli/model_flags.h"
-#include "plan/run_plan.h"
+#include "plan/format_choice.h"
 
 namespace martlet::cli {
 
 struct RunModelFlags : ModelFlags {
-  // As those of ModelFlags, with --weight-cache and --weight-cache-size, and --memory where text is made;
   // *this must outlive `options`.
-  void declare(Options& options);
-  void declare_for_generating(Options& options);
-  /// What rewrites make of the weights is kept for the next start.
-  models::OpenOptions run_options() const;
+  /// MODEL and its rewrites, and the weight cache.
+  void declare_running(Options& options);
+  /// These, --kv-cache, --memory and --loss, for a verb that makes text.
+  void declare_generating(Options& options);
+  /// --memory alone, for a verb that measures the model: nothing of what it computes may change.
   void declare_memory(Options& options);
-  /// Keeps an opened model within --memory, where that was given: blocks that do not fit will be streamed. To
-  /// be called before anything holds its tree. `goal` says what it is to do. Throws kExhausted where no plan
-  /// fits, with the smallest memory that would do.
-  void fit(models::OpenModel& opened, plan::RunGoal goal) const;
 
+  /// For a verb that only runs the model: products of packed weights take activations as int8, and what
+  /// rewrites make of the weights is kept for the next start.
+  models::OpenOptions run_options();
+
+  /// Keeps an opened model within --memory, and where that was not given and the model is larger than what is
+  /// free, within that, by what leaves every reply as it is. To be called before anything holds its tree.
+  /// `goal` says what it is to do. Tells people in a line on standard error. Throws kExhausted where no plan
+  /// fits, with the smallest memory that would do.
+  void fit(models::OpenModel& opened, plan::RunGoal goal);
+
+  // The parts of `fit`, for a verb that tells more of them.
+  /// What it may take; 0: as much as it wants.
+  uint64_t budget();
+  plan::FormatChoice choose(const models::OpenModel& opened, const plan::RunGoal& goal) const;
+  /// Brings a choice about that fits; the plan of the model as it is then.
+  plan::MemoryPlan take(models::OpenModel& opened, const plan::FormatChoice& choice,
+                        const plan::RunGoal& goal);
+
+  std::string kv_cache = "auto";  ///< a format's name, or "auto"
   std::string weight_cache = "on";
   uint64_t weight_cache_size = uint64_t{32} << 30;
-  uint64_t memory = 0;  ///< 0: as much as it takes
+  uint64_t memory = 0;  ///< 0: not given
+  double loss = 0;      ///< of quality that keeping within `memory` may cost
 
  private:
-  void declare_weight_cache(Options& options);
+  plan::FormatFreedom freedom(const models::OpenModel& opened) const;
+
+  bool plans_memory_ = false;  // the verb calls `fit`
+  std::optional<uint64_t> budget_;
 };
 
 }  // namespace martlet::cli

@@ -36,6 +36,17 @@ void SpeculationFlags::declare(Options& options) {
       .count("--draft", "N", draft_, "tokens guessed at once, at most", 1, 256);
 }
 
+void SpeculationFlags::open() {
+  if (!is_on() || speculate_ == "ngram" || is_early()) return;
+  models::OpenOptions options{plan::rewrites()};
+  options.rewrites_of_packed = rewrites_of_packed();
+  draft_model_ = infer::LanguageModel::load(resolve_model(speculate_), options);
+}
+
+int64_t SpeculationFlags::memory(const plan::RunGoal& goal) const {
+  return draft_model_ ? plan::forecast_memory(draft_model_->files().tree, goal).total_bytes() : 0;
+}
+
 void SpeculationFlags::apply(const infer::LanguageModel& model, infer::GenerationOptions& generation) {
   if (!is_on()) return;
   generation.draft_tokens = draft_;
@@ -43,14 +54,11 @@ void SpeculationFlags::apply(const infer::LanguageModel& model, infer::Generatio
     generation.drafter = [] { return std::make_unique<infer::NgramDrafter>(); };
     return;
   }
-  if (speculate_ == "early" || speculate_.starts_with("early:")) {
+  if (is_early()) {
     first_layers_ = first_layers_of(model.tree(), speculate_);
     generation.drafter = [this] { return std::make_unique<infer::EarlyDrafter>(*first_layers_); };
     return;
   }
-  models::OpenOptions options{plan::rewrites()};
-  options.rewrites_of_packed = rewrites_of_packed();
-  draft_model_ = infer::LanguageModel::load(resolve_model(speculate_), options);
   const int64_t wanted = model.tree().shape().vocabulary_size;
   const int64_t got = draft_model_->tree().shape().vocabulary_size;
   if (wanted != got || !draft_model_->tree().shape().generates)

@@ -7,6 +7,7 @@
 
 #include "cli/options.h"
 #include "infer/language_model.h"
+#include "plan/run_plan.h"
 
 namespace martlet::cli {
 
@@ -14,12 +15,19 @@ class SpeculationFlags {
  public:
   /// Adds --speculate and --draft; *this must outlive `options`.
   void declare(Options& options);
-  /// What --speculate asks for, for replies of `model`; *this must outlive `generation`. Throws BadInput for
-  /// a draft model of another vocabulary, with both sizes.
+  /// Opens the model that guesses, where --speculate names one: before the other's place in memory is
+  /// planned.
+  void open();
+  /// Bytes that guessing takes beside the run: 0 without another model.
+  int64_t memory(const plan::RunGoal& goal) const;
+  /// What --speculate asks for, for replies of `model`, after `open`; *this must outlive `generation`. Throws
+  /// BadInput for a draft model of another vocabulary, with both sizes.
   void apply(const infer::LanguageModel& model, infer::GenerationOptions& generation);
   bool is_on() const { return speculate_ != "off"; }
 
  private:
+  bool is_early() const { return speculate_ == "early" || speculate_.starts_with("early:"); }
+
   std::string speculate_ = "off";
   int64_t draft_ = 16;
   std::optional<infer::LanguageModel> draft_model_;

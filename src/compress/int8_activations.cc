@@ -57,7 +57,8 @@ nn::MadeWeight made_weight(nn::TreeEditor& tree, const std::string& path, nn::Pa
           },
           [&tree, path, &parameter, codes](const Tensor& bytes) {
             tree.set(path, parameter, ops::cpu::interleaved_from(parameter.weight(), bytes, codes));
-          }};
+          },
+          std::string(parameter.weight().format().name)};
 }
 
 void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::RewriteContext& context) {

@@ -125,7 +125,7 @@ nn::Model& model_of(const nn::ModulePtr& root) {
   return *model;
 }
 
-void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::RewriteContext&) {
+void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::RewriteContext& context) {
   const std::string& pattern = arguments.text("pattern");
   const std::string& to = arguments.text("to");
   tree.find(pattern, "");  // refuses a pattern that matches nothing
@@ -134,8 +134,14 @@ void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::Rewri
   each_matrix(tree.root(), pattern,
               [&](const std::string& path, const std::string& at, nn::Parameter& parameter) {
                 const formats::GgufTensorType type = wanted(to, places.of(at, parameter.shape()[1], nullptr));
-                if (type.packed == nullptr || parameter.type_name() == type.packed->name) return;
-                tree.set(path, parameter, packed(at, parameter.weight(), *type.packed, nullptr));
+                if (type.packed == nullptr) return;
+                const ops::Weight before = parameter.weight();
+                if (parameter.type_name() != type.packed->name) {
+                  tree.set(path, parameter, packed(at, before, *type.packed, nullptr));
+                  if (context.forget) context.forget(before.storage());
+                } else if (before.is_interleaved()) {
+                  tree.set(path, parameter, before);  // an earlier start has packed it
+                }
               });
 }
 
@@ -227,6 +233,7 @@ const nn::Rewrite kQuantize{
     .on_disk =
         "the rounded weights as f32, packed again when the model is opened; `martlet quantize` writes them "
         "packed",
+    .packs = true,
     .apply = apply,
     .effect = effect,
 };

@@ -7,6 +7,9 @@
 #include "base/interrupt.h"
 #include "base/thread_pool.h"
 #include "infer/generate.h"
+#include "infer/kv_cache.h"
+#include "nn/layers.h"
+#include "nn/tree.h"
 #include "ops/cast.h"
 
 namespace martlet::eval {
@@ -63,6 +66,36 @@ struct Position {
   bool same_top = false;
 };
 
+/// Whether a run of the model rounds the keys and values of earlier positions.
+bool rounds_cache(nn::Model& model) {
+  bool rounds = false;
+  nn::walk(nn::ModulePtr(std::shared_ptr<void>(), &model),
+           [&](const std::string&, const nn::ModulePtr& each) {
+             const auto* core = dynamic_cast<const nn::SoftmaxAttention*>(each.get());
+             rounds |= core != nullptr && core->cache_format() != ops::CacheFormat::kF32;
+           });
+  return rounds;
+}
+
+/// Windows as one model reads them: where a run would round keys and values, here they are rounded too.
+class Windows {
+ public:
+  explicit Windows(nn::Model& model) : model_(model), rounds_(rounds_cache(model)) {}
+  void add(std::span<const int32_t> window) {
+    if (!rounds_) return batch_.add(window);
+    caches_.push_back(
+        std::make_unique<infer::GrowingKvCache>(model_.shape().layers, model_.shape().lead_positions));
+    batch_.add(window, caches_.back().get());
+  }
+  Tensor hidden() { return model_.hidden(batch_); }
+
+ private:
+  nn::Model& model_;
+  bool rounds_;
+  std::vector<std::unique_ptr<infer::GrowingKvCache>> caches_;
+  nn::Batch batch_;
+};
+
 class Measurement {
  public:
   Measurement(nn::Model& first, nn::Model* other, const PerplexityOptions& options)
@@ -73,7 +106,9 @@ class Measurement {
 
   /// Whole windows one after the other.
   void run(std::span<const int32_t> ids) {
-    nn::Batch batch, other_batch;
+    Windows batch(first_);
+    std::optional<Windows> other_batch;
+    if (other_ != nullptr) other_batch.emplace(*other_);
     std::vector<int32_t> window;
     const auto context = static_cast<size_t>(options_.context);
     for (size_t begin = 0; begin < ids.size(); begin += context) {
@@ -81,10 +116,10 @@ class Measurement {
                     ids.begin() + static_cast<int64_t>(begin + context));
       if (options_.begin) window.front() = *options_.begin;
       batch.add(window);
-      other_batch.add(window);
+      if (other_batch) other_batch->add(window);
     }
-    const Tensor hidden = first_.hidden(batch);
-    const Tensor other_hidden = other_ == nullptr ? Tensor() : other_->hidden(other_batch);
+    const Tensor hidden = batch.hidden();
+    const Tensor other_hidden = other_batch ? other_batch->hidden() : Tensor();
     const int64_t half = options_.context / 2;
     for (int64_t begin = 0; begin < static_cast<int64_t>(ids.size()); begin += options_.context)
       for (int64_t at = half; at + 1 < options_.context; at += rows_) {

@@ -186,10 +186,6 @@ std::vector<std::string> GgufFile::paths() const {
   return paths;
 }
 
-void GgufFile::forget(std::span<const std::byte> bytes) const {
-  for (const MappedFile& file : files_) file.forget(bytes);
-}
-
 TensorSource open_gguf(const std::string& path) {
   return GgufFile(path).tensors();
 }

@@ -26,8 +26,6 @@ class GgufFile {
   const TensorSource& tensors() const { return tensors_; }
   /// Of its files, in order.
   std::vector<std::string> paths() const;
-  /// Lets go of the memory that holds these bytes of a file; see MappedFile::forget.
-  void forget(std::span<const std::byte> bytes) const;
 
  private:
   std::shared_ptr<const GgufMetadata> metadata_;

@@ -79,7 +79,10 @@ std::vector<StoredWeight> stored_weights(const std::string& path, const nn::Modu
     seen.push_back(parameter.identity());
     std::optional<StoredWeight> stored = files.find(parameter);
     if (!stored) return;
-    if (context.checksum) stored->checksum = context.checksum(path + "." + name);
+    const std::string at = path + "." + name;
+    if (context.checksum) stored->checksum = context.checksum(at);
+    if (stored->checksum && context.remake)
+      stored->remake = [remake = context.remake, at](const Tensor& bytes) { remake(at, bytes); };
     weights.push_back(std::move(*stored));
   });
   return weights;

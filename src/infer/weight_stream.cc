@@ -6,6 +6,7 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/sequential_scope.h"
 
 namespace martlet::infer {
 namespace {
@@ -57,40 +58,60 @@ StoredBlock::StoredBlock(std::vector<StoredWeight> weights) {
     last->bytes = std::max(last->bytes, rounded_up(static_cast<int64_t>(end - last->offset)));
     byte_count_ = last->at + last->bytes;
     const int64_t at = last->at + static_cast<int64_t>(stored.offset - last->offset);
-    parts_.push_back({std::move(stored), mapped, at});
+    parts_.push_back({std::move(stored), mapped, at, runs_.size() - 1});
   }
 }
 
 void StoredBlock::read(const Tensor& place) {
-  std::byte* to = place.mutable_host_bytes();
-  for (const Run& run : runs_) {
-    int64_t done = 0;
-    while (done < run.bytes) {
-      const int64_t now = std::min(kReadBytes, run.bytes - done);
-      const size_t got = run.file->read(run.offset + static_cast<uint64_t>(done),
-                                        {to + run.at + done, static_cast<size_t>(now)});
-      done += static_cast<int64_t>(got);
-      if (static_cast<int64_t>(got) < now) break;
-    }
-    // The last page of a file may be short.
-    for (const Part& part : parts_)
-      if (part.stored.file.get() == run.file && part.at >= run.at && part.at < run.at + run.bytes &&
-          part.at + part.mapped.byte_count() > run.at + done)
-        bad_input("{}: ends at byte {}, and weights are expected behind it", run.file->path(),
-                  run.offset + static_cast<uint64_t>(done));
-  }
-  check(place);
+  std::vector<int64_t> bytes_of_runs;
+  for (const Run& run : runs_) bytes_of_runs.push_back(read_run(run, place.mutable_host_bytes() + run.at));
+  check(place, bytes_of_runs);
 }
 
-void StoredBlock::check(const Tensor& place) {
-  if (checked_) return;
-  for (const Part& part : parts_) {
-    const std::span bytes(place.host_bytes() + part.at, static_cast<size_t>(part.mapped.byte_count()));
-    if (part.stored.checksum && checksum(bytes) != *part.stored.checksum)
-      bad_input("{}: {} bytes at {} are not what was written; remove the file, and it is made again",
-                part.stored.file->path(), bytes.size(), part.stored.offset);
+int64_t StoredBlock::read_run(const Run& run, std::byte* to) const {
+  int64_t done = 0;
+  while (done < run.bytes) {
+    const int64_t now = std::min(kReadBytes, run.bytes - done);
+    const size_t got =
+        run.file->read(run.offset + static_cast<uint64_t>(done), {to + done, static_cast<size_t>(now)});
+    done += static_cast<int64_t>(got);
+    if (static_cast<int64_t>(got) < now) break;
   }
-  checked_ = true;
+  return done;
+}
+
+void StoredBlock::check(const Tensor& place, std::span<const int64_t> bytes_of_runs) {
+  bool good = true;
+  for (const Part& part : parts_) {
+    const StoredWeight& stored = part.stored;
+    const std::span bytes(place.host_bytes() + part.at, static_cast<size_t>(part.mapped.byte_count()));
+    // The last page of a file may be short.
+    const Run& run = runs_[part.run];
+    const bool is_short = part.at + part.mapped.byte_count() > run.at + bytes_of_runs[part.run];
+    const bool is_damaged = !checked_ && stored.checksum && checksum(bytes) != *stored.checksum;
+    if (!is_short && !is_damaged) continue;
+    if (stored.remake)
+      good &= mend(part, place);
+    else if (is_short)
+      bad_input("{}: ends at byte {}, and weights are expected behind it", stored.file->path(),
+                run.offset + static_cast<uint64_t>(bytes_of_runs[part.run]));
+    else
+      bad_input("{}: {} bytes at {} are not what was written; remove the file, and it is made again",
+                stored.file->path(), bytes.size(), stored.offset);
+  }
+  checked_ = good;
+}
+
+bool StoredBlock::mend(const Part& part, const Tensor& place) const {
+  const StoredWeight& stored = part.stored;
+  const Tensor bytes = place.slice(0, part.at, part.at + part.mapped.byte_count());
+  const std::span made(bytes.host_bytes(), static_cast<size_t>(bytes.byte_count()));
+  const SequentialScope alone;  // others compute meanwhile
+  stored.remake(bytes);
+  if (stored.checksum && checksum(made) != *stored.checksum)
+    bad_input("{}: {} bytes at {} are not what was written, and the model's files give others by now",
+              stored.file->path(), made.size(), stored.offset);
+  return mend_file(stored.file->path(), stored.file->inode(), stored.offset, made);
 }
 
 void StoredBlock::use(const Tensor& place) const {

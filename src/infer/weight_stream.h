@@ -12,9 +12,11 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -29,6 +31,8 @@ struct StoredWeight {
   std::shared_ptr<const FileReader> file;  ///< past the page cache
   uint64_t offset = 0;
   std::optional<uint32_t> checksum = {};  ///< checked when it is read for the first time
+  /// Makes its bytes anew where those of the file are damaged; the file is mended. May be empty.
+  std::function<void(const Tensor& bytes)> remake = {};
 };
 
 /// The weights of a block, and how they are read: neighbours in the file together.
@@ -40,8 +44,8 @@ class StoredBlock {
   int64_t byte_count() const { return byte_count_; }
   /// The file of the first of them; empty without any.
   std::string path() const { return runs_.empty() ? std::string() : runs_.front().file->path(); }
-  /// Reads them to `place` u8 [byte_count() or more], on a page. Throws BadInput where the file ends too soon
-  /// or a checksum does not agree.
+  /// Reads them to `place` u8 [byte_count() or more], on a page. Where the file ends too soon or a checksum
+  /// does not agree, they are made anew, or where they cannot be, BadInput is thrown.
   void read(const Tensor& place);
   /// Lets the tree use them where `read` put them; the way back is `use_mapped`.
   void use(const Tensor& place) const;
@@ -59,8 +63,13 @@ class StoredBlock {
     StoredWeight stored;
     ops::Weight mapped;
     int64_t at;
+    size_t run;
   };
-  void check(const Tensor& place);
+  /// Bytes of the run that the file has.
+  int64_t read_run(const Run& run, std::byte* to) const;
+  void check(const Tensor& place, std::span<const int64_t> bytes_of_runs);
+  /// Whether the file has it now, too.
+  bool mend(const Part& part, const Tensor& place) const;
 
   std::vector<Part> parts_;
   std::vector<Run> runs_;

@@ -160,7 +160,7 @@ class Loading {
   bool set_kept(const std::string& path, nn::Parameter& parameter, const std::string& name) const {
     const auto found = kept_.find(path);
     if (found == kept_.end() || parameter.shape().rank() != 2 || !source_.has(name)) return false;
-    const ops::PackedFormat* packed = source_.info(name).packed;
+    const ops::PackedFormat* packed = ops::find_packed_format(found->second.format);
     const ops::InterleavedFormat* format = packed == nullptr ? nullptr : ops::interleaved_format(*packed);
     const int64_t rows = parameter.shape()[0], columns = parameter.shape()[1];
     if (format == nullptr) return false;

@@ -10,7 +10,7 @@ enum class FileForm { kHuggingFace, kGguf };
 
 /// Gives every parameter of the tree its value from the source, mapped where the form allows. Throws BadInput
 /// with all that is wrong in one message: names missing, names that belong to nothing, shapes that contradict
-/// the config. What `kept` has of the source's packed weights, interleaved, is taken from there.
+/// the config. What `kept` has, interleaved, is taken from there, whatever the source has.
 void load_weights(nn::Model& model, const Family& family, FileForm form, const formats::TensorSource& source,
                   const KeptWeights& kept = {});
 /// The same of a Hugging Face directory that another tool quantised. A linear layer whose columns were

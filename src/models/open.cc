@@ -4,11 +4,13 @@
 #include <filesystem>
 
 #include "base/crc32c.h"
+#include "base/mapped_parts.h"
 #include "models/loader.h"
 #include "models/model_state.h"
 #include "models/rewrites_file.h"
 #include "ops/cpu_features.h"
 #include "ops/packed/layout_fingerprint.h"
+#include "tensor/spill.h"
 
 namespace martlet::models {
 namespace {
@@ -18,21 +20,27 @@ bool changes_weights(const nn::Rewrite& rewrite) {
   return rewrite.role != nn::AttentionCore::kRole && !rewrite.passing;
 }
 
+bool is_skipped(const OpenOptions& options, std::string_view name) {
+  return std::find(options.skip.begin(), options.skip.end(), name) != options.skip.end();
+}
+
 /// The names of the rewrites that make the weights of a model that is only run; nothing where others, whose
 /// arguments nobody knows, come between.
 std::string makers(const formats::ModelFiles& files, const OpenOptions& options) {
   const auto changes = [&](std::string_view name) {
     return changes_weights(nn::rewrite_named(options.catalogue, name));
   };
-  if (!files.rewrites.empty() ||
-      std::any_of(options.rewrites.begin(), options.rewrites.end(),
-                  [&](const nn::RewriteRequest& request) { return changes(request.name); }))
-    return {};
+  if (!files.rewrites.empty()) return {};
+  std::string packing;
+  for (const nn::RewriteRequest& request : options.rewrites) {
+    if (!changes(request.name)) continue;
+    if (!nn::rewrite_named(options.catalogue, request.name).packs) return {};
+    packing += request.name + " " + request.arguments.dump() + "\n";
+  }
   std::string names;
   for (const std::string& name : options.rewrites_of_packed)
-    if (std::find(options.skip.begin(), options.skip.end(), name) == options.skip.end() && changes(name))
-      names += name + "\n";
-  return names;
+    if (!is_skipped(options, name) && changes(name)) names += name + "\n";
+  return names.empty() ? names : packing + names;
 }
 
 /// "llama-7b-1a2b3c4d": a person sees whose it is, and a changed model takes the place of the old one.
@@ -53,12 +61,56 @@ std::optional<WeightCache> cache_of(const formats::ModelFiles& files, const form
                      options.weight_cache->most_bytes);
 }
 
+/// The pattern of a request with that of one module in its place; nothing where it does not match.
+std::optional<nn::RewriteRequest> narrowed(const nn::Rewrite& rewrite, const nn::RewriteRequest& request,
+                                           const std::string& module) {
+  const nn::Arguments arguments(rewrite.arguments, request.arguments, rewrite.name);
+  if (!nn::matches(arguments.text("pattern"), module)) return std::nullopt;
+  nn::RewriteRequest narrow = request;
+  narrow.arguments.set("pattern", module);
+  return narrow;
+}
+
+/// Makes the weight at `path` as opening the model with `options` did, and no other.
+void make_one(const std::string& model_path, const OpenOptions& options, std::string_view path,
+              const Tensor& bytes) {
+  OpenOptions plain = options;
+  plain.rewrites.clear();
+  plain.rewrites_of_packed.clear();
+  OpenModel model = open_model(model_path, plain);
+  const std::string module(path.substr(0, path.rfind('.')));
+  const auto rewrite = [&](std::string_view name) -> const nn::Rewrite& {
+    return nn::rewrite_named(options.catalogue, name);
+  };
+  for (const nn::RewriteRequest& request : options.rewrites)
+    if (rewrite(request.name).packs && !is_skipped(options, request.name))
+      if (const auto narrow = narrowed(rewrite(request.name), request, module))
+        nn::apply_rewrite(model.tree, *narrow, options.catalogue, model.rewrites);
+  bool made = false;
+  nn::ApplyOptions how;
+  how.make = [&](std::span<const nn::MadeWeight> weights) {
+    for (const nn::MadeWeight& weight : weights) {
+      if (weight.path != path || weight.byte_count != bytes.byte_count()) continue;
+      weight.make(bytes);
+      made = true;
+    }
+  };
+  for (const std::string& name : options.rewrites_of_packed)
+    if (!is_skipped(options, name) && changes_weights(rewrite(name)))
+      nn::apply_rewrite(model.tree, {name}, options.catalogue, model.rewrites, how);
+  if (!made) bad_input("{}: {} cannot be made anew: the model's files have changed", model_path, path);
+}
+
 /// Gives the built tree its weights, those that are kept from there; the cache where they are still to be
 /// made.
 std::optional<WeightCache> load(OpenModel& model, FileForm form, const formats::TensorSource& source,
                                 const OpenOptions& options) {
   std::optional<WeightCache> cache = cache_of(model.files, model.gguf ? &*model.gguf : nullptr, options);
   std::optional<KeptWeights> kept = cache ? cache->load(options.check_kept_weights) : std::nullopt;
+  if (cache)
+    model.remake = [path = model.files.path, options](std::string_view at, const Tensor& bytes) {
+      make_one(path, options, at, bytes);
+    };
   if (kept) {
     model.kept = std::move(*kept);
     cache.reset();
@@ -109,10 +161,9 @@ void apply_rewrites(OpenModel& model, const OpenOptions& options, const std::opt
       how.make = [&](std::span<const nn::MadeWeight> weights) {
         if (auto kept = cache->make(weights, options.check_kept_weights)) model.kept = std::move(*kept);
       };
-    if (model.gguf)
-      how.forget = [&model](const Tensor& replaced) {
-        model.gguf->forget({replaced.host_bytes(), static_cast<size_t>(replaced.byte_count())});
-      };
+    how.forget = [](const Tensor& replaced) {
+      forget_mapped({replaced.host_bytes(), static_cast<size_t>(replaced.byte_count())});
+    };
     nn::apply_rewrite(model.tree, request, options.catalogue, model.rewrites, how);
   };
   if (!model.files.rewrites.empty()) {
@@ -136,6 +187,9 @@ void apply_rewrites(OpenModel& model, const OpenOptions& options, const std::opt
 }  // namespace
 
 OpenModel open_model(const std::string& path, const OpenOptions& options) {
+  std::optional<SpillScope> spill;
+  if (options.weight_cache && options.check_kept_weights == WeightCache::Check::kLater)
+    spill.emplace(options.weight_cache->folder);
   OpenModel model;
   model.files = formats::find_model_files(path);
   const bool gguf = model.files.kind == formats::ModelKind::kGguf;
@@ -149,6 +203,7 @@ void rewrite(OpenModel& model, const nn::RewriteRequest& request, nn::RewriteCat
     const auto found = model.kept.find(path);
     return found == model.kept.end() ? std::nullopt : std::optional(found->second.checksum);
   };
+  how.remake = model.remake;
   nn::apply_rewrite(model.tree, request, catalogue, model.rewrites, how);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -20,6 +21,8 @@ struct OpenModel {
   nn::RewriteHistory rewrites;            ///< those of its martlet.toml, then those asked for
   /// Weights that rewrites made and that lie in a file, as the tree holds them.
   KeptWeights kept;
+  /// Makes one of them anew from the model's own files, into u8 [byte_count].
+  std::function<void(std::string_view path, const Tensor& bytes)> remake;
 };
 
 /// Where weights that are made when a model is opened are kept for the next opening.
@@ -35,9 +38,11 @@ struct OpenOptions {
   /// The model is only to be run: where weights are packed, the rewrites named here come last, each unless it
   /// was asked for already.
   std::vector<std::string> rewrites_of_packed = {};
-  /// For what `rewrites_of_packed` make of a model's own weights, unless other rewrites change these before.
-  /// Nothing: they are made anew at every opening.
+  /// For what `rewrites_of_packed` make of a model's own weights, or of what rewrites that only pack them
+  /// have made of these; not where other rewrites change them before. Nothing: they are made anew at every
+  /// opening.
   std::optional<WeightCachePlace> weight_cache = {};
+  /// kLater also lets what is made on the way lie in a file of that folder rather than in memory.
   WeightCache::Check check_kept_weights = WeightCache::Check::kNow;
 };
 

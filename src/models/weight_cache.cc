@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fmt/format.h>
+#include <sstream>
 
 #include "base/checksum.h"
 #include "base/error.h"
@@ -23,14 +24,16 @@ namespace fs = std::filesystem;
 constexpr std::string_view kExtension = ".weights";
 constexpr std::string_view kMadeOf = "made_of";
 constexpr std::string_view kChecksums = "checksums";
+constexpr std::string_view kFormats = "formats";  // one word a weight, in their order
+
 std::span<const std::byte> bytes_of(const Tensor& tensor) {
   return {tensor.host_bytes(), static_cast<size_t>(tensor.byte_count())};
 }
 
 /// What the header of a file says of its weights.
-uint32_t checksum_of_names(std::span<const std::string> paths, std::span<const int64_t> sizes) {
-  std::string text;
-  for (size_t i = 0; i < paths.size(); ++i) text += fmt::format("{} {}\n", paths[i], sizes[i]);
+uint32_t checksum_of_header(std::span<const std::string> paths, std::span<const int64_t> sizes,
+                            std::string text) {
+  for (size_t i = 0; i < paths.size(); ++i) text += fmt::format("\n{} {}", paths[i], sizes[i]);
   return checksum(std::as_bytes(std::span(text)));
 }
 
@@ -39,9 +42,12 @@ uint32_t checksum_of_names(std::span<const std::string> paths, std::span<const i
 std::optional<KeptWeights> mapped_weights(const std::string& path, const std::string& made_of) {
   const formats::SafetensorsFile file(path);
   const auto& metadata = file.metadata();
-  if (std::none_of(metadata.begin(), metadata.end(),
-                   [&](const auto& pair) { return pair.first == kMadeOf && pair.second == made_of; }))
-    return std::nullopt;
+  const auto said = [&](std::string_view key) {
+    const auto found =
+        std::find_if(metadata.begin(), metadata.end(), [&](const auto& pair) { return pair.first == key; });
+    return found == metadata.end() ? std::string() : found->second;
+  };
+  if (said(kMadeOf) != made_of) return std::nullopt;
   std::span<const formats::StoredTensor> tensors = file.tensors();
   if (tensors.empty() || tensors.back().name != kChecksums) bad_input("there are no checksums at the end");
   const formats::StoredTensor& sums = tensors.back();
@@ -53,21 +59,25 @@ std::optional<KeptWeights> mapped_weights(const std::string& path, const std::st
   KeptWeights weights;
   std::vector<std::string> paths;
   std::vector<int64_t> sizes;
+  std::istringstream formats(said(kFormats));
   for (size_t i = 0; i < tensors.size(); ++i) {
     paths.push_back(tensors[i].name);
     sizes.push_back(tensors[i].byte_count());
     KeptWeight weight{Tensor::borrow(tensors[i].data, {sizes[i]}, DType::kU8), checksums[i]};
+    formats >> weight.format;
     want_large_pages(bytes_of(weight.bytes));
     weights.emplace(tensors[i].name, std::move(weight));
   }
-  if (checksum_of_names(paths, sizes) != checksums.back()) bad_input("the header is not what was written");
+  if (checksum_of_header(paths, sizes, said(kFormats)) != checksums.back())
+    bad_input("the header is not what was written");
   return weights;
 }
 
-/// Throws BadInput where bytes are not what was written.
-void check_all(const KeptWeights& weights) {
+/// Throws BadInput where bytes are not what was written. `later`: but those of blocks.
+void check_all(const KeptWeights& weights, bool later) {
   std::vector<const KeptWeights::value_type*> each;
-  for (const auto& weight : weights) each.push_back(&weight);
+  for (const auto& weight : weights)
+    if (!later || !weight.first.starts_with("layers.")) each.push_back(&weight);
   const auto count = static_cast<int64_t>(each.size());
   std::atomic<int64_t> next{0};
   // Weights differ in size: each thread takes one after another.
@@ -93,9 +103,11 @@ void write(const std::string& path, const std::string& made_of, std::span<const 
   std::vector<std::string> paths;
   std::vector<int64_t> sizes;
   std::vector<formats::OutgoingTensor> tensors;
+  std::string formats;
   for (size_t i = 0; i < weights.size(); ++i) {
     paths.push_back(weights[i].path);
     sizes.push_back(weights[i].byte_count);
+    formats += (i > 0 ? " " : "") + weights[i].format;
     tensors.emplace_back(weights[i].path, Shape{weights[i].byte_count}, DType::kU8, [&, i] {
       const Tensor bytes = load(i);
       checksums.push_back(checksum(bytes_of(bytes)));
@@ -104,10 +116,11 @@ void write(const std::string& path, const std::string& made_of, std::span<const 
   }
   const Shape sums{static_cast<int64_t>((weights.size() + 1) * sizeof(uint32_t))};
   tensors.emplace_back(std::string(kChecksums), sums, DType::kU8, [&] {
-    checksums.push_back(checksum_of_names(paths, sizes));
+    checksums.push_back(checksum_of_header(paths, sizes, formats));
     return Tensor::copy_from(std::as_bytes(std::span(checksums)), sums, DType::kU8);
   });
-  formats::write_safetensors(path, tensors, {{std::string(kMadeOf), made_of}});
+  formats::write_safetensors(path, tensors,
+                             {{std::string(kMadeOf), made_of}, {std::string(kFormats), formats}});
 }
 
 }  // namespace
@@ -128,7 +141,7 @@ std::optional<KeptWeights> WeightCache::load(Check check) const {
   try {
     std::optional<KeptWeights> weights = mapped_weights(path(), made_of_);
     if (!weights) return std::nullopt;
-    if (check == Check::kNow) check_all(*weights);
+    check_all(*weights, check == Check::kLater);
     fs::last_write_time(path(), fs::file_time_type::clock::now(), ignored);
     return weights;
   } catch (const Error& error) {

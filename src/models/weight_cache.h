@@ -13,8 +13,9 @@
 namespace martlet::models {
 
 struct KeptWeight {
-  Tensor bytes;           ///< u8 [byte_count], read-only: mapped
-  uint32_t checksum = 0;  ///< of them, as they were written
+  Tensor bytes;             ///< u8 [byte_count], read-only: mapped
+  uint32_t checksum = 0;    ///< of them, as they were written
+  std::string format = {};  ///< the packed format whose values they are
 };
 
 /// By the paths of their parameters.
@@ -33,7 +34,7 @@ class WeightCache {
 
   enum class Check : uint8_t {
     kNow,   ///< all bytes, read once from the mapped file on all threads
-    kLater  ///< for weights that a reader of its own brings to memory and checks
+    kLater  ///< those of blocks (layers.*) only when a reader of its own brings them to memory
   };
 
   /// Mapped; nothing where nothing is kept that could be used.

@@ -76,7 +76,8 @@ void apply_rewrite(const ModulePtr& root, const RewriteRequest& request, Rewrite
     applied.skipped = true;
   } else {
     check_order(rewrite, history);
-    run(rewrite, root, {options.saved, options.forget, options.checksum, options.make}, applied);
+    run(rewrite, root, {options.saved, options.forget, options.checksum, options.remake, options.make},
+        applied);
   }
   applied.after = measure(*root);
   history.push_back(std::move(applied));

@@ -37,6 +37,7 @@ struct ApplyOptions {
   std::vector<std::string> skip;                            ///< names of rewrites to leave out
   std::function<void(const Tensor& replaced)> forget = {};  ///< see RewriteContext
   std::function<std::optional<uint32_t>(std::string_view path)> checksum = {};  ///< see RewriteContext
+  std::function<void(std::string_view path, const Tensor& bytes)> remake = {};  ///< see RewriteContext
   std::function<void(std::span<const MadeWeight> weights)> make = {};           ///< see RewriteContext
 };
 

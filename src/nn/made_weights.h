@@ -18,6 +18,8 @@ struct MadeWeight {
   std::function<void(const Tensor& bytes)> make;
   /// Puts them in the tree, from where they lie then, which may be read-only. Once, after `make`.
   std::function<void(const Tensor& bytes)> use;
+  /// The packed format (ops/packed_format.h) whose values they are.
+  std::string format = {};
 };
 
 /// Makes all of them in one block of memory, one behind another, and uses each at once: a matrix of its own

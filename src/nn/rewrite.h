@@ -42,6 +42,8 @@ struct RewriteContext {
   /// The checksum (base/checksum.h) of a parameter's value that is mapped from a file and was not checked
   /// yet, by its path. May be empty.
   std::function<std::optional<uint32_t>(std::string_view path)> checksum = {};
+  /// Makes such a value anew, into u8 [byte_count], where what lies in the file is damaged. May be empty.
+  std::function<void(std::string_view path, const Tensor& bytes)> remake = {};
   /// Makes and uses all weights of a rewrite, in a place of its own. Empty: `make_together`.
   std::function<void(std::span<const MadeWeight> weights)> make = {};
 };
@@ -59,6 +61,9 @@ struct Rewrite {
   /// It changes how the model is trained or run and nothing of what it computes: a saved model does not know
   /// of it, so that whoever opens it next is not bound by what this call needed.
   bool passing = false;
+  /// It packs matrices, each from its own values and the arguments alone, and leaves those that are packed so
+  /// already: what it made may be put in their place before it comes.
+  bool packs = false;
 
   /// Edits the tree. Throws BadInput when the arguments do not fit this tree.
   void (*apply)(TreeEditor& tree, const Arguments& arguments, const RewriteContext& context);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <fmt/format.h>
 #include <fstream>
 #include <numeric>
@@ -10,7 +9,7 @@
 #include "base/error.h"
 #include "base/file_reader.h"
 #include "base/human.h"
-#include "nn/layers.h"
+#include "base/process_memory.h"
 #include "nn/tree.h"
 
 namespace martlet::plan {
@@ -27,40 +26,6 @@ std::string bytes_text(int64_t bytes) {
   return format_bytes(static_cast<uint64_t>(std::max<int64_t>(bytes, 0)));
 }
 
-/// Memory of this process that is no file's (proc(5)); 0 where it cannot be told.
-int64_t anonymous_memory() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("RssAnon:")) return std::stoll(line.substr(8)) * 1024;
-  return 0;
-}
-
-/// The largest matrix of a block.
-ops::Weight sample_weight(const std::shared_ptr<nn::Model>& tree) {
-  ops::Weight largest;
-  nn::walk_parameters(*tree, [&](const std::string& path, nn::Parameter& parameter) {
-    if (!path.starts_with("layers.") || parameter.shape().rank() != 2 || !parameter.defined()) return;
-    if (!largest.defined() || parameter.byte_count() > largest.byte_count()) largest = parameter.weight();
-  });
-  return largest;
-}
-
-/// The root of the mean square of what packing changes, over that of the values.
-double packing_error(const Tensor& values, const ops::PackedFormat& format) {
-  const std::vector<float> before = values.to_vector<float>();
-  const auto count = static_cast<int64_t>(before.size());
-  std::vector<std::byte> packed(static_cast<size_t>(count / format.block_elements * format.block_bytes));
-  std::vector<float> after(before.size());
-  format.pack(before.data(), nullptr, count / format.block_elements, packed.data());
-  format.unpack(packed.data(), count / format.block_elements, after.data());
-  double error = 0, square = 0;
-  for (size_t i = 0; i < before.size(); ++i) {
-    error += std::pow(double{after[i]} - before[i], 2);
-    square += std::pow(double{before[i]}, 2);
-  }
-  return square > 0 ? std::sqrt(error / square) : 0;
-}
-
 }  // namespace
 
 int64_t MemoryNeeds::block_bytes() const {
@@ -74,14 +39,19 @@ MemoryNeeds memory_needs(const std::shared_ptr<nn::Model>& tree, const RunGoal& 
   needs.outside = std::max<int64_t>(0, forecast.weight_bytes - needs.block_bytes());
   needs.cache = forecast.cache_bytes;
   needs.activations = forecast.activation_bytes;
+  needs.beside = goal.beside;
   const int64_t weights = memory_use(Device::kCpu)[static_cast<size_t>(Owner::kWeights)].now;
-  needs.program = std::max<int64_t>(0, anonymous_memory() - weights) + kCode;
+  needs.program = std::max<int64_t>(0, process_memory().anonymous - weights) + kCode;
   return needs;
 }
 
 MemoryPlan plan_memory(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal) {
+  return plan_memory(memory_needs(tree, goal), goal);
+}
+
+MemoryPlan plan_memory(MemoryNeeds needs, const RunGoal& goal) {
   MemoryPlan plan;
-  plan.needs = memory_needs(tree, goal);
+  plan.needs = std::move(needs);
   const auto memory = static_cast<int64_t>(std::min<uint64_t>(goal.memory, uint64_t{1} << 62));
   plan.spare = std::max(kLeastSpare, memory / kSpareShare);
   plan.resident = memory - plan.needs.others() - plan.spare;
@@ -97,72 +67,47 @@ std::string why_not(const MemoryPlan& plan, const RunGoal& goal) {
   const MemoryNeeds& needs = plan.needs;
   return fmt::format(
       "{} of memory are too little: the smallest that would do is {} ({} the program, {} weights outside of "
-      "blocks, {} keys and values of {} tokens, {} activations, two blocks of weights that are streamed); a "
+      "blocks, {} keys and values of {} tokens, {} activations, {}two blocks of weights that are streamed); "
+      "a "
       "shorter text, a smaller --batch or --kv-cache q8 takes less",
       format_bytes(goal.memory), bytes_text(plan.least), bytes_text(needs.program), bytes_text(needs.outside),
       bytes_text(needs.cache), goal.batch * (goal.prompt_tokens + goal.new_tokens),
-      bytes_text(needs.activations));
+      bytes_text(needs.activations),
+      needs.beside > 0 ? fmt::format("{} the model that guesses, ", bytes_text(needs.beside)) : "");
 }
 
 nn::RewriteRequest request_of(const MemoryPlan& plan) {
   return {"stream", Json().set("resident", plan.resident).set("places", kPlaces)};
 }
 
-std::vector<std::string> alternative_types() {
-  return {"q8_0", "q6_k", "q5_k", "q4_k"};
-}
-
-std::vector<Alternative> alternatives(const std::shared_ptr<nn::Model>& tree, const MemoryPlan& plan,
-                                      const RunGoal& goal, const MachineProfile& machine) {
-  std::vector<Alternative> all;
-  const int64_t held = plan.needs.others() + plan.needs.block_bytes();
-  if (plan.streams())
-    all.push_back({"hold all weights", fmt::format("takes {}", bytes_text(held + plan.spare))});
-  const ops::Weight sample = sample_weight(tree);
-  if (!sample.defined()) return all;
-  const int64_t rows = std::min<int64_t>(sample.rows(), 64);
-  const Tensor values = sample.rows(0, rows == sample.rows() ? rows : rows / 16 * 16).unpack();
-  int64_t elements = 0;
-  nn::walk_parameters(*tree, [&](const std::string& path, nn::Parameter& parameter) {
-    if (path.starts_with("layers.") && parameter.shape().rank() == 2) elements += parameter.element_count();
-  });
-  for (const std::string& type : alternative_types()) {
-    const ops::PackedFormat& format = *ops::find_packed_format(type);
-    const int64_t bytes = elements / format.block_elements * format.block_bytes;
-    if (bytes >= plan.needs.block_bytes() || sample.columns() % format.block_elements != 0) continue;
-    const int64_t total = plan.needs.others() + bytes + plan.spare;
-    const ProductSpeed* speed = machine.find(type);
-    const double seconds = speed == nullptr ? 0 : static_cast<double>(bytes) / speed->one_row_bytes_per_s;
-    std::string text =
-        fmt::format("takes {}, {}", bytes_text(total),
-                    static_cast<uint64_t>(total) <= goal.memory ? "which fits" : "too much to hold");
-    if (seconds > 0)
-      text += fmt::format(", at most {:.1f} tokens/s held", static_cast<double>(goal.batch) / seconds);
-    text += fmt::format("; changes the weights by {:.2g} % (`martlet quantize --to {}` makes it)",
-                        100 * packing_error(values, format), type);
-    all.push_back({fmt::format("weights in {}", type), std::move(text)});
-  }
-  return all;
+uint64_t budget_without_asking(uint64_t model_bytes, std::optional<uint64_t> available) {
+  // An eighth and 256 MiB: keys and values, activations and the program of a usual run.
+  const uint64_t usual = model_bytes + model_bytes / 8 + (uint64_t{256} << 20);
+  if (!available || usual <= *available) return 0;
+  return *available - *available / 16;  // others on the machine move, too
 }
 
 double measure_disk(const std::string& path) {
   using Clock = std::chrono::steady_clock;
   constexpr int64_t kPiece = int64_t{4} << 20;
+  constexpr int64_t kPieces = 16;  // as far apart as places of blocks, which no cache of the processor holds
   constexpr double kSeconds = 0.4;
   constexpr double kLeastSeconds = 1e-4;
   try {
     const FileReader file(path, FileReader::Way::kPastCache);
-    const Tensor piece = Tensor::empty({kPiece}, DType::kU8);
-    const std::span<std::byte> to(piece.mutable_host_bytes(), static_cast<size_t>(kPiece));
-    file.read(0, to);
+    const Tensor place = Tensor::zeros({kPieces * kPiece}, DType::kU8);
+    const auto piece = [&](int64_t index) {
+      return std::span(place.mutable_host_bytes() + index % kPieces * kPiece, static_cast<size_t>(kPiece));
+    };
+    file.read(0, piece(0));
     const Clock::time_point start = Clock::now();
     double seconds = 0;
     int64_t bytes = 0;
-    while (seconds < kSeconds) {
-      const size_t got = file.read(static_cast<uint64_t>(bytes), to);
+    for (int64_t i = 0; seconds < kSeconds; ++i) {
+      const size_t got = file.read(static_cast<uint64_t>(bytes), piece(i));
       bytes += static_cast<int64_t>(got);
       seconds = std::chrono::duration<double>(Clock::now() - start).count();
-      if (got < to.size()) break;
+      if (got < static_cast<size_t>(kPiece)) break;
     }
     return static_cast<double>(bytes) / std::max(seconds, kLeastSeconds);
   } catch (const Error&) {

@@ -1,9 +1,10 @@
 #pragma once
 
 // How a model that is run keeps within a budget of memory: which blocks are held and which are streamed from
-// disk. The weights stay what they are; what would change them is weighed beside, and left to whoever asks.
+// disk. Which formats the weights and the keys and values have then is plan/format_choice.h's.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,11 +19,12 @@ struct MemoryNeeds {
   int64_t outside = 0;  ///< weights outside of blocks, and those that cannot be read from a file again
   int64_t cache = 0;
   int64_t activations = 0;
+  int64_t beside = 0;                ///< another model (RunGoal)
   std::vector<int64_t> blocks = {};  ///< weights of each block that can be
 
   int64_t block_bytes() const;
   /// All but blocks.
-  int64_t others() const { return program + outside + cache + activations; }
+  int64_t others() const { return program + outside + cache + activations + beside; }
 };
 
 MemoryNeeds memory_needs(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal);
@@ -40,6 +42,7 @@ struct MemoryPlan {
 };
 
 /// As many blocks as fit are held. `goal.memory` is what there is.
+MemoryPlan plan_memory(MemoryNeeds needs, const RunGoal& goal);
 MemoryPlan plan_memory(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal);
 
 /// One sentence for a plan that does not fit: what there is, what is needed for what, and what would do.
@@ -48,18 +51,9 @@ std::string why_not(const MemoryPlan& plan, const RunGoal& goal);
 /// The rewrite that brings the plan about.
 nn::RewriteRequest request_of(const MemoryPlan& plan);
 
-/// Something else that would keep within the memory, and why it is not done.
-struct Alternative {
-  std::string what;
-  std::string reason;
-};
-
-/// Formats that the weights might be stored in instead: bytes, tokens a second if all is held, and the error
-/// that they add to the weights, measured on one of the model's own matrices. `machine`: has measured the
-/// types of `alternative_types`.
-std::vector<Alternative> alternatives(const std::shared_ptr<nn::Model>& tree, const MemoryPlan& plan,
-                                      const RunGoal& goal, const MachineProfile& machine);
-std::vector<std::string> alternative_types();
+/// The budget of a run that was given none: 0 where `model_bytes` of weights and what comes beside them fit
+/// into what is `available`, which nothing says is known; else nearly all of that.
+uint64_t budget_without_asking(uint64_t model_bytes, std::optional<uint64_t> available);
 
 /// Bytes a second that the disk gives of a file, read as streams read it: a fraction of a second. 0 where it
 /// cannot be read.

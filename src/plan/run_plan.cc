@@ -14,14 +14,6 @@ namespace {
 
 constexpr int64_t kTilePositions = ops::KeyValueTiles::kPositions;
 
-/// A cache starts with room for what its first forward brings and doubles (infer/kv_cache.cc).
-int64_t cache_tiles(const RunGoal& goal) {
-  const int64_t first = std::min(goal.prompt_tokens, infer::kPrefillTokens);
-  int64_t tiles = std::max<int64_t>(1, (first + kTilePositions - 1) / kTilePositions);
-  while (tiles * kTilePositions < goal.prompt_tokens + goal.new_tokens) tiles *= 2;
-  return tiles;
-}
-
 struct AttentionSizes {
   int64_t query = 0;   ///< heads * head_dim of all layers
   int64_t widest = 0;  ///< query, keys and values of one token in one layer
@@ -49,33 +41,6 @@ int64_t widest_inner(const nn::ModulePtr& tree) {
   return widest;
 }
 
-/// Seconds for all products with the matrices of linear layers: `one_row` to read once what a token of each
-/// sequence needs, and `a_row` more for each token of many.
-struct ProductTimes {
-  double one_row = 0;
-  double a_row = 0;
-};
-
-ProductTimes product_times(const nn::ModulePtr& tree, const MachineProfile& machine, int64_t batch) {
-  ProductTimes times;
-  nn::walk_with_use(tree, [&](const std::string& path, const nn::ModulePtr& module, double use) {
-    if (dynamic_cast<const nn::Linear*>(module.get()) == nullptr) return;
-    for (const nn::Parameter* parameter : module->parameters()) {
-      if (parameter->shape().rank() != 2) continue;
-      const ProductSpeed* speed = machine.find(parameter->type_name());
-      if (speed == nullptr)
-        failed("the machine's speed with {} weights was not measured", parameter->type_name());
-      times.one_row += nn::part_in_use(use, static_cast<double>(batch)) *
-                       static_cast<double>(parameter->byte_count()) / speed->one_row_bytes_per_s;
-      // Only the last position of a prompt goes through the head.
-      if (path.starts_with("layers."))
-        times.a_row +=
-            2.0 * use * static_cast<double>(parameter->element_count()) / speed->many_rows_operations_per_s;
-    }
-  });
-  return times;
-}
-
 RunForecast forecast_run(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal,
                          const MachineProfile& machine) {
   const AttentionSizes attention = attention_sizes(tree);
@@ -87,11 +52,10 @@ RunForecast forecast_run(const std::shared_ptr<nn::Model>& tree, const RunGoal& 
   // Scores and their sums over values: two operations each for every earlier position.
   const double scores = 2 * prompt * prompt * static_cast<double>(attention.query);
   forecast.prompt_seconds = batch * (prompt * products.a_row + scores / plain->many_rows_operations_per_s);
-  const double middle = prompt + static_cast<double>(goal.new_tokens) / 2;
-  const double cache_read = middle / static_cast<double>(kTilePositions) *
-                            static_cast<double>(nn::cache_tile_bytes(tree)) / plain->one_row_bytes_per_s;
+  const double cache_read =
+      static_cast<double>(forecast.cache_bytes) * share_of_cache(goal) / plain->one_row_bytes_per_s;
   // Rows beyond the first cost what they compute, once that is more than reading the weights.
-  const double step = std::max(products.one_row, batch * products.a_row) + batch * cache_read;
+  const double step = std::max(products.one_row, batch * products.a_row) + cache_read;
   forecast.decode_tokens_per_s = batch / step;
   return forecast;
 }
@@ -116,6 +80,41 @@ std::string reason_to_reject(const nn::Rewrite& rewrite, const std::optional<nn:
 }
 
 }  // namespace
+
+int64_t cache_tiles(const RunGoal& goal) {
+  const int64_t first = std::min(goal.prompt_tokens, infer::kPrefillTokens);
+  int64_t tiles = std::max<int64_t>(1, (first + kTilePositions - 1) / kTilePositions);
+  while (tiles * kTilePositions < goal.prompt_tokens + goal.new_tokens) tiles *= 2;
+  return tiles;
+}
+
+double share_of_cache(const RunGoal& goal) {
+  const double middle = static_cast<double>(goal.prompt_tokens) + static_cast<double>(goal.new_tokens) / 2;
+  return middle / static_cast<double>(cache_tiles(goal) * kTilePositions);
+}
+
+ProductTimes product_times(const nn::ModulePtr& tree, const MachineProfile& machine, int64_t batch) {
+  ProductTimes times;
+  nn::walk_with_use(tree, [&](const std::string& path, const nn::ModulePtr& module, double use) {
+    if (dynamic_cast<const nn::Linear*>(module.get()) == nullptr) return;
+    for (const nn::Parameter* parameter : module->parameters()) {
+      if (parameter->shape().rank() != 2) continue;
+      const ProductSpeed* speed = machine.find(parameter->type_name());
+      if (speed == nullptr)
+        failed("the machine's speed with {} weights was not measured", parameter->type_name());
+      const double seconds = nn::part_in_use(use, static_cast<double>(batch)) *
+                             static_cast<double>(parameter->byte_count()) / speed->one_row_bytes_per_s;
+      times.one_row += seconds;
+      // Only the last position of a prompt goes through the head.
+      if (!path.starts_with("layers.")) continue;
+      const double operations = 2.0 * use * static_cast<double>(parameter->element_count());
+      times.one_row_of_blocks += seconds;
+      times.operations_of_blocks += operations;
+      times.a_row += operations / speed->many_rows_operations_per_s;
+    }
+  });
+  return times;
+}
 
 RunForecast forecast_memory(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal) {
   const AttentionSizes attention = attention_sizes(tree);

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "tensor/allocator_limit.h"
+#include "tensor/spill.h"
 
 namespace martlet {
 namespace {
@@ -200,6 +201,8 @@ std::shared_ptr<std::byte> allocate(Device device, int64_t bytes) {
   if (bytes < 0) failed("cannot allocate {} bytes", bytes);
   const size_t size = rounded_size(static_cast<size_t>(bytes));
   const Owner owner = current_owner;
+  if (owner == Owner::kWeights && device == Device::kCpu && size >= kMappedFrom)
+    if (std::shared_ptr<std::byte> block = spilled(bytes)) return block;
   DeviceMemory& memory = memory_of(device);
   std::byte* data = memory.take(size, owner);
   return {data, [&memory, size, owner](std::byte* block) { memory.give(block, size, owner); }};

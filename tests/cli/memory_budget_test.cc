@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <optional>
 
 #include "base/json.h"
 #include "drawn_file.h"
@@ -93,6 +94,112 @@ TEST_F(LargeModel, RunsInHalfItsSizeWithTheSameReplies) {
   }
 }
 
+TEST_F(LargeModel, ItSaysInALineWhatItDoes) {
+  const auto size = static_cast<int64_t>(fs::file_size(path()));
+  const Outcome streamed = run(scratch_, "run " + words() + " --memory " + std::to_string(size / 2));
+  EXPECT_TRUE(streamed.err.starts_with("memory: ")) << streamed.err;
+  EXPECT_NE(streamed.err.find("of 32 blocks held"), std::string::npos) << streamed.err;
+  EXPECT_EQ(streamed.err.find("--loss"), std::string::npos) << "nothing was changed: " << streamed.err;
+  const Outcome free = run(scratch_, "run " + words());
+  EXPECT_EQ(free.err, "");
+}
+
+TEST_F(LargeModel, KeysAndValuesAreRoundedForABudgetAndNotWhereThatIsForbidden) {
+  // Sixteen sequences of 256 tokens, whose keys and values in f16 take 128 MiB.
+  std::string lines;
+  for (int i = 0; i < 16; ++i) lines += "{\"ids\": [" + std::to_string(i + 1) + ", 5, 9]}\n";
+  write_file(scratch_.path() + "/many.jsonl", lines);
+  const std::string words = path() + " --prompts " + scratch_.path() + "/many.jsonl -n 250 --temp 0 --json";
+  const auto size = static_cast<int64_t>(fs::file_size(path()));
+  const std::string budget = " --memory " + std::to_string(size + (150 << 20));
+  const std::string planned =
+      "explain run " + path() + " --prompt-tokens 3 -n 250 --batch 16 --json" + budget;
+  const Json plan = Json::parse(run(scratch_, planned).out, "plan").at("memory");
+  EXPECT_EQ(plan.at("formats").string(), "weights as they are, keys and values in q8");
+  EXPECT_EQ(plan.at("streamed_bytes").integer(), 0);
+  EXPECT_GT(plan.at("loss").real(), 0);
+  const Json exact = Json::parse(run(scratch_, planned + " --loss 0").out, "plan").at("memory");
+  EXPECT_EQ(exact.at("formats").string(), "weights as they are, keys and values as they are");
+  EXPECT_GT(exact.at("streamed_bytes").integer(), 0);
+  // And so it runs.
+  const Outcome rounded = run(scratch_, "run " + words + budget);
+  ASSERT_EQ(rounded.code, 0) << rounded.err;
+  EXPECT_NE(rounded.err.find("keys and values in q8"), std::string::npos) << rounded.err;
+  EXPECT_NE(rounded.err.find("--loss 0 forbids it"), std::string::npos) << rounded.err;
+  const Outcome same = run(scratch_, "run " + words + " --kv-cache q8");
+  EXPECT_EQ(ids_of(rounded.out), ids_of(same.out));
+}
+
+TEST_F(LargeModel, ADamagedWeightCacheIsMendedWhileItStreams) {
+  const auto size = static_cast<int64_t>(fs::file_size(path()));
+  const std::string budget = " --memory " + std::to_string(size / 2);
+  const Outcome good = run(scratch_, "run " + words() + budget);
+  ASSERT_EQ(good.code, 0) << good.err;
+  fs::path file;
+  for (const auto& each : fs::recursive_directory_iterator(scratch_.path()))
+    if (each.path().extension() == ".weights") file = each.path();
+  ASSERT_FALSE(file.empty());
+  const std::string content = read_file(file);
+  const Philox random(9);
+  for (uint64_t draw = 0; draw < 4; ++draw) {
+    FILE* raw = std::fopen(file.c_str(), "r+");
+    const size_t at = content.size() / 10 + random.below(draw, content.size() / 10 * 8);
+    std::fseek(raw, static_cast<long>(at), SEEK_SET);
+    std::fputc(content[at] ^ 0x20, raw);
+    std::fclose(raw);
+    const Outcome again = run(scratch_, "run " + words() + budget);
+    EXPECT_EQ(again.code, 0) << again.err;
+    EXPECT_EQ(ids_of(again.out), ids_of(good.out)) << "byte " << at;
+    EXPECT_EQ(read_file(file) == content, true) << "byte " << at;
+  }
+  fs::resize_file(file, content.size() / 2);
+  const Outcome cut = run(scratch_, "run " + words() + budget);
+  EXPECT_EQ(ids_of(cut.out), ids_of(good.out)) << cut.err;
+  EXPECT_EQ(read_file(file) == content, true);
+}
+
+TEST_F(LargeModel, AModelThatGuessesIsCounted) {
+  const auto size = static_cast<int64_t>(fs::file_size(path()));
+  const std::string alone = "run " + words() + " --memory " + std::to_string(size + (128 << 20));
+  const Outcome held = run(scratch_, alone);
+  EXPECT_NE(held.err.find("all weights held"), std::string::npos) << held.err;
+  const Outcome both = run(scratch_, alone + " --speculate " + path());
+  ASSERT_EQ(both.code, 0) << both.err;
+  EXPECT_NE(both.err.find("of 32 blocks held"), std::string::npos) << both.err;
+  EXPECT_EQ(ids_of(both.out), ids_of(held.out));
+  const Outcome little = run(scratch_, "run " + words() + " --memory 200M --speculate " + path());
+  EXPECT_EQ(little.code, 4);
+  EXPECT_NE(little.err.find("the model that guesses"), std::string::npos) << little.err;
+}
+
+TEST_F(LargeModel, WithoutABudgetItKeepsWithinWhatIsFree) {
+  const auto size = static_cast<int64_t>(fs::file_size(path()));
+  const Outcome free = run(scratch_, "run " + words());
+  const auto in_group = [&](int64_t limit) -> std::optional<Outcome> {
+    const MemoryGroup group(limit);
+    if (group.folder.empty()) return std::nullopt;
+    const std::string out = scratch_.path() + "/out", err = scratch_.path() + "/err";
+    const std::string command = "sh -c 'echo $$ > " + group.folder + "/cgroup.procs && exec " +
+                                MARTLET_PROGRAM + " run " + words() + "' > " + out + " 2> " + err;
+    const int status = std::system(command.c_str());
+    return Outcome{WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out), read_file(err)};
+  };
+  for (int start = 0; start < 2; ++start) {
+    if (start == 0) fs::remove_all(scratch_.path() + "/cache");
+    const std::optional<Outcome> limited = in_group(size / 2);
+    if (!limited) GTEST_SKIP() << "no control group of memory can be made here";
+    EXPECT_EQ(limited->code, 0) << limited->err;
+    EXPECT_EQ(ids_of(limited->out), ids_of(free.out)) << "start " << start;
+    EXPECT_NE(limited->err.find("that are free"), std::string::npos) << limited->err;
+    EXPECT_NE(limited->err.find("of 32 blocks held"), std::string::npos) << limited->err;
+    EXPECT_NE(limited->err.find("--memory SIZE"), std::string::npos) << limited->err;
+  }
+  const std::optional<Outcome> refused = in_group(48 << 20);
+  EXPECT_EQ(refused->code, 4) << refused->err;
+  EXPECT_NE(refused->err.find("the smallest that would do is"), std::string::npos) << refused->err;
+  EXPECT_NE(refused->err.find("--memory"), std::string::npos) << refused->err;
+}
+
 TEST_F(LargeModel, AskedForTooLittleTheSmallestMemoryIsTold) {
   const Outcome little = run(scratch_, "run " + words() + " --memory 20M");
   EXPECT_EQ(little.code, 4) << little.out;
@@ -123,8 +230,12 @@ TEST_F(LargeModel, ThePlanSaysWhatIsHeldAndWhatStreams) {
   EXPECT_GT(memory.at("disk_bandwidth").real(), 0);
   EXPECT_GT(plan.at("measured").at("decode_tokens_per_s").real(), 0);
   EXPECT_GE(memory.at("alternatives").array().size(), 2u);
+  for (const Json& each : memory.at("alternatives").array())
+    EXPECT_NE(each.at("what").string(), "weights in q8_0") << "what they are in already";
+  EXPECT_GT(plan.at("measured").at("process_bytes").integer(), 0);
+  EXPECT_LE(plan.at("measured").at("process_bytes").integer(), size / 2);
   const Outcome people = run(scratch_, words);
-  EXPECT_NE(people.out.find("also weighed"), std::string::npos);
+  EXPECT_NE(people.out.find("weighed:"), std::string::npos);
   EXPECT_NE(people.out.find("stream "), std::string::npos);
 }
 

@@ -7,7 +7,10 @@
 #include "base/interrupt.h"
 #include "base/random.h"
 #include "base/thread_pool.h"
+#include "compress/kv_cache.h"
 #include "infer/generate.h"
+#include "infer/kv_cache.h"
+#include "nn/apply_rewrite.h"
 #include "support/random_model.h"
 
 namespace martlet::eval {
@@ -124,6 +127,33 @@ TEST_F(PerplexityTest, AModelDoesNotDifferFromItself) {
   EXPECT_EQ(both.divergence.kl, 0);
   EXPECT_EQ(both.divergence.greatest_kl, 0);
   EXPECT_EQ(both.divergence.same_top, 1);
+}
+
+TEST_F(PerplexityTest, KeysAndValuesAreRoundedAsARunRoundsThem) {
+  constexpr const nn::Rewrite* kOnly[] = {&compress::kKvCache};
+  const auto model = martlet::testing::random_llama(7);
+  nn::RewriteHistory history;
+  nn::apply_rewrite(model, {"kv_cache", Json().set("format", "q4")}, kOnly, history);
+  const std::vector<int32_t> ids = random_ids(48, 3, model->shape().vocabulary_size);
+  const PerplexityOptions options{.context = 16};
+  const Perplexity rounded = perplexity(*model, ids, options);
+  double sum = 0;
+  int64_t count = 0;
+  for (size_t begin = 0; begin < ids.size(); begin += 16) {
+    infer::GrowingKvCache cache(model->shape().layers);
+    for (size_t at = 0; at + 1 < 16; ++at) {  // token by token
+      nn::Batch batch;
+      batch.add(std::span(ids).subspan(begin + at, 1), &cache);
+      const std::vector<float> scores = model->logits(model->hidden(batch)).to_vector<float>();
+      if (at < 8) continue;
+      sum -= log_softmax(scores)[static_cast<size_t>(ids[begin + at + 1])];
+      ++count;
+    }
+  }
+  EXPECT_EQ(rounded.tokens, count);
+  EXPECT_NEAR(rounded.loss, sum / static_cast<double>(count), 1e-6);
+  EXPECT_GT(std::fabs(rounded.loss - perplexity(*martlet::testing::random_llama(7), ids, options).loss),
+            1e-5);
 }
 
 TEST_F(PerplexityTest, ThreadsAndFormerWindowsChangeNothing) {

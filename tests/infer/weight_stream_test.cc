@@ -1,6 +1,7 @@
 #include "infer/weight_stream.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <numeric>
@@ -114,6 +115,59 @@ TEST_F(WeightStreamTest, DamageIsToldWhenTheBlockIsWanted) {
   for (size_t layer = 0; layer < 3; ++layer) expect_read(stream, layer);
   EXPECT_THROW(WeightStream::Use(stream, 3), Error);
   expect_read(stream, 4);
+}
+
+TEST_F(WeightStreamTest, DamageIsMendedWhereTheWeightsCanBeMadeAnew) {
+  const std::string good = read_file(path());
+  const size_t layer_bytes = kRows * kColumns * sizeof(float);
+  for (const bool shorter : {false, true}) {
+    std::vector<StoredBlock> all;
+    int made = 0;
+    const auto file = std::make_shared<const FileReader>(path(), FileReader::Way::kPastCache);
+    for (size_t layer = 0; layer < kLayers; ++layer) {
+      const char* bytes = good.data() + kBefore + layer * layer_bytes;
+      StoredWeight stored{&layers_[layer]->weight, file, kBefore + layer * layer_bytes};
+      stored.checksum = checksum(std::as_bytes(std::span(bytes, layer_bytes)));
+      stored.remake = [&made, bytes, layer_bytes](const Tensor& to) {
+        ++made;
+        ASSERT_EQ(to.byte_count(), static_cast<int64_t>(layer_bytes));
+        std::memcpy(to.mutable_host_bytes(), bytes, layer_bytes);
+      };
+      all.emplace_back(std::vector<StoredWeight>{stored});
+    }
+    // In place: the file stays the one that is mapped.
+    if (shorter) {
+      std::filesystem::resize_file(path(), good.size() - layer_bytes - 5000);
+    } else {
+      FILE* raw = std::fopen(path().c_str(), "r+");
+      std::fseek(raw, static_cast<long>(kBefore + 3 * layer_bytes + 777), SEEK_SET);
+      std::fputc(good[kBefore + 3 * layer_bytes + 777] ^ 4, raw);
+      std::fclose(raw);
+    }
+    ASSERT_NE(read_file(path()), good);
+    WeightStream stream(std::move(all), 2);
+    for (int pass = 0; pass < 3; ++pass)
+      for (size_t layer = 0; layer < kLayers; ++layer) {
+        const WeightStream::Use use(stream, layer);
+        EXPECT_EQ(layers_[layer]->weight.tensor().to_vector<float>(), wanted_[layer]) << layer;
+      }
+    EXPECT_EQ(made, shorter ? 2 : 1) << "once each";
+    EXPECT_EQ(read_file(path()), good);
+  }
+}
+
+TEST_F(WeightStreamTest, WhatIsMadeAnewOtherwiseIsNotTrusted) {
+  std::vector<StoredBlock> all;
+  const auto file = std::make_shared<const FileReader>(path(), FileReader::Way::kPastCache);
+  StoredWeight stored{&layers_[0]->weight, file, kBefore, 12345};
+  stored.remake = [](const Tensor& to) {
+    std::memset(to.mutable_host_bytes(), 1, static_cast<size_t>(to.byte_count()));
+  };
+  const std::string before = read_file(path());
+  all.emplace_back(std::vector<StoredWeight>{stored});
+  WeightStream stream(std::move(all), 2);
+  EXPECT_THROW(WeightStream::Use(stream, 0), Error);
+  EXPECT_EQ(read_file(path()), before);
 }
 
 TEST_F(WeightStreamTest, AFileThatBecameShorterIsToldOf) {

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <gtest/gtest.h>
 
+#include "base/error.h"
 #include "base/files.h"
 #include "base/temporary_folder.h"
 #include "models/open.h"
@@ -136,6 +137,54 @@ TEST_P(KeptWeightsTest, AnotherFormOfTheCacheUsesTheSameFile) {
   EXPECT_GT(fs::last_write_time(cache_files().at(0)), written) << "used";
   EXPECT_EQ(read_file(cache_files().at(0)), good);
   EXPECT_EQ(cache_files().size(), 1u);
+}
+
+TEST_P(KeptWeightsTest, WhatIsPackedWhenOpenedIsKeptToo) {
+  Json config = martlet::testing::small_llama_config();
+  config.set("hidden_size", 256).set("intermediate_size", 256).set("head_dim", 64);
+  const martlet::testing::ModelDirectory unpacked(config, 13);
+  models::OpenOptions with = options();
+  with.rewrites = {{"quantize", Json().set("to", GetParam()).set("pattern", "layers.**")}};
+  models::OpenOptions without = with;
+  without.weight_cache.reset();
+  const std::vector<float> wanted = logits_of(models::open_model(unpacked.path(), without));
+  for (const auto check : {models::WeightCache::Check::kNow, models::WeightCache::Check::kLater}) {
+    fs::remove_all(cache_folder());
+    with.check_kept_weights = check;
+    for (int start = 0; start < 3; ++start) {
+      const models::OpenModel model = models::open_model(unpacked.path(), with);
+      EXPECT_EQ(logits_of(model), wanted) << start;
+      EXPECT_EQ(model.kept.size(), 14u) << start;
+      ASSERT_EQ(model.rewrites.size(), 3u);
+      EXPECT_EQ(model.rewrites[0].changed.size(), 14u) << start;
+    }
+    EXPECT_EQ(cache_files().size(), 1u);
+  }
+  // Another format is another file.
+  with.rewrites = {{"quantize", Json().set("to", "q5_0").set("pattern", "layers.**")}};
+  EXPECT_NE(logits_of(models::open_model(unpacked.path(), with)), wanted);
+  EXPECT_EQ(cache_files().size(), 2u);
+  // What an opening made is made anew as it was, weight by weight.
+  const models::OpenModel model = models::open_model(unpacked.path(), with);
+  ASSERT_TRUE(model.remake);
+  for (const auto& [path, weight] : model.kept) {
+    const Tensor bytes = Tensor::zeros({weight.bytes.byte_count()}, DType::kU8);
+    model.remake(path, bytes);
+    EXPECT_EQ(bytes.to_vector<uint8_t>(), weight.bytes.to_vector<uint8_t>()) << path;
+  }
+}
+
+TEST_P(KeptWeightsTest, EveryWeightCanBeMadeAnew) {
+  models::open_model(path(), options());
+  const models::OpenModel model = models::open_model(path(), options());
+  ASSERT_TRUE(model.remake);
+  EXPECT_EQ(model.kept.size(), 15u);
+  for (const auto& [path, weight] : model.kept) {
+    const Tensor bytes = Tensor::zeros({weight.bytes.byte_count()}, DType::kU8);
+    model.remake(path, bytes);
+    EXPECT_EQ(bytes.to_vector<uint8_t>(), weight.bytes.to_vector<uint8_t>()) << path;
+  }
+  EXPECT_THROW(model.remake("layers.9.attention.q_proj.weight", Tensor::zeros({4}, DType::kU8)), Error);
 }
 
 TEST_P(KeptWeightsTest, OtherRewritesAreNotKept) {

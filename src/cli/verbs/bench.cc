@@ -101,7 +101,7 @@ int run_bench(std::span<const std::string> arguments) {
   std::string prefill = "256", depth = "0", batch = "1";
   bool json = false;
   Options options("bench", "martlet bench smollm2 --prefill 256,1k --depth 0,1k --batch 1,8");
-  flags.declare_for_generating(options);
+  flags.declare_generating(options);
   options.text("--prefill", "N,..", prefill, "lengths of prompts that are read")
       .count("--decode", "N", request.decode, "tokens written one after another; 0: none", 0, 1 << 20)
       .text("--depth", "N,..", depth, "tokens that a sequence holds before")

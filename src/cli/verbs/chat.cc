@@ -24,7 +24,7 @@ int run_chat(std::span<const std::string> arguments) {
   PromptCacheFlags prompt_cache;
   flags.tokens = 1024;
   Options options("chat", "martlet chat smollm2 --system 'Answer in one sentence.'");
-  model_flags.declare_for_generating(options);
+  model_flags.declare_generating(options);
   options.text("--system", "TEXT", system, "the system message")
       .text("--render", "FILE.json", render,
             "print the prompt text of {messages, tools} exactly, and nothing else");
@@ -43,7 +43,10 @@ int run_chat(std::span<const std::string> arguments) {
   // A conversation grows with every turn, and is planned for as long as most become.
   const int64_t limit = model.tree().shape().max_positions;
   const int64_t longest = std::max<int64_t>(limit > 0 ? std::min(limit, kPlannedTokens) : kPlannedTokens, 2);
-  model_flags.fit(model.opened(), {longest / 2, longest / 2});
+  speculation.open();
+  plan::RunGoal goal{longest / 2, longest / 2};
+  goal.beside = speculation.memory(goal);
+  model_flags.fit(model.opened(), goal);
   ChatSession session(model, chat_format_of(model));
   session.set_system(system);
   infer::GenerationOptions generation = flags.generation(model);

@@ -41,7 +41,7 @@ int run_embed(std::span<const std::string> arguments) {
   infer::EmbedOptions embed_options;
   bool json = false;
   Options options("embed", "martlet embed bert/ -p 'a swallow' -p 'a bird' --normalize -o vectors.npy");
-  model_flags.declare(options);
+  model_flags.declare_running(options);
   options.texts("-p,--prompt", "TEXT", prompts, "a text; may be given several times")
       .text("--prompts", "F.jsonl", prompts_file, "texts, one a line: prompt, text or ids; -: standard input")
       .choice("--pooling", pooling, {"mean", "cls"},

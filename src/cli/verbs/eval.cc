@@ -77,7 +77,7 @@ int run_loss(std::span<const std::string> arguments) {
   int64_t window = 0;
   bool json = false;
   Options options("eval loss", "martlet eval loss smollm2 book.txt");
-  model_flags.declare(options);
+  model_flags.declare_running(options);
   model_flags.declare_memory(options);
   options
       .positional(
@@ -103,7 +103,7 @@ int run_tinyworld(std::span<const std::string> arguments) {
   bool json = false;
   std::vector<std::string> languages;
   Options options("eval tinyworld", "martlet eval tinyworld my-model --questions 200 --seed 1");
-  model_flags.declare(options);
+  model_flags.declare_running(options);
   model_flags.declare_memory(options);
   options.count("--questions", "N", questions, "how many to ask", 1, 1'000'000)
       .count("--seed", "N", seed, "of the questions, and of the world unless it has its own", 1)

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/human.h"
+#include "base/process_memory.h"
 #include "base/random.h"
 #include "cli/explain_memory.h"
 #include "cli/explain_train.h"
@@ -13,6 +15,7 @@
 #include "infer/generate.h"
 #include "nn/tree.h"
 #include "plan/catalogue.h"
+#include "plan/format_speed.h"
 #include "plan/run_plan.h"
 
 namespace martlet::cli {
@@ -23,6 +26,8 @@ using Clock = std::chrono::steady_clock;
 /// What a real run of the same size took.
 struct Measured {
   std::array<MemoryUse, kOwnerCount> memory;
+  int64_t process_bytes = 0;  ///< at most
+  infer::WeightStream::Traffic traffic;
   double prompt_seconds = 0;
   double decode_tokens_per_s = 0;
 };
@@ -37,6 +42,9 @@ Measured measure_run(nn::Model& tree, const plan::RunGoal& goal) {
   options.max_new_tokens = goal.new_tokens;
   options.batch = goal.batch;
   reset_memory_peaks(Device::kCpu);
+  reset_peak_memory();
+  infer::WeightStream* stream = infer::stream_of(nn::ModulePtr(std::shared_ptr<void>(), &tree));
+  if (stream != nullptr) stream->reset_traffic();
   const Clock::time_point start = Clock::now();
   Clock::time_point first = start, last = start;
   int64_t tokens = 0;
@@ -48,6 +56,8 @@ Measured measure_run(nn::Model& tree, const plan::RunGoal& goal) {
   });
   Measured measured;
   measured.memory = memory_use(Device::kCpu);
+  measured.process_bytes = process_memory().peak;
+  if (stream != nullptr) measured.traffic = stream->traffic();
   measured.prompt_seconds = std::chrono::duration<double>(first - start).count();
   const double decoding = std::chrono::duration<double>(last - first).count();
   if (tokens > goal.batch && decoding > 0)
@@ -61,6 +71,12 @@ std::string bytes_text(int64_t bytes) {
 
 int64_t peak_of(const Measured& measured, Owner owner) {
   return measured.memory[static_cast<size_t>(owner)].peak;
+}
+
+/// Of what was read while it ran.
+double disk_bandwidth(const Measured& measured) {
+  const infer::WeightStream::Traffic& traffic = measured.traffic;
+  return traffic.reading_seconds > 0 ? static_cast<double>(traffic.bytes) / traffic.reading_seconds : 0;
 }
 
 void print_plan(const models::OpenModel& model, const plan::RunGoal& goal, const plan::RunPlan& plan,
@@ -90,6 +106,12 @@ void print_plan(const models::OpenModel& model, const plan::RunGoal& goal, const
       fmt::format("{:.3f} s", found.prompt_seconds));
   row("decoding", fmt::format("{:.1f} tokens/s", forecast.decode_tokens_per_s),
       fmt::format("{:.1f} tokens/s", found.decode_tokens_per_s));
+  if (within && within->choice.fits()) {
+    row("process", bytes_text(within->plan.total_bytes()), bytes_text(found.process_bytes));
+    if (within->plan.streams())
+      row("disk", fmt::format("{:.2f} GB/s", within->disk_bandwidth / 1e9),
+          fmt::format("{:.2f} GB/s", disk_bandwidth(found) / 1e9));
+  }
   fmt::print("{}", table_text(rows));
   if (within) fmt::print("{}", text_of(*within, goal));
 }
@@ -102,7 +124,8 @@ Json to_json(const plan::RunForecast& forecast) {
 }
 
 void print_json(const models::OpenModel& model, const plan::RunPlan& plan,
-                const std::optional<MemoryReport>& within, const std::optional<Measured>& measured) {
+                const std::optional<MemoryReport>& within, const plan::RunGoal& goal,
+                const std::optional<Measured>& measured) {
   Json applied{Json::Array{}};
   for (const nn::AppliedRewrite& each : model.rewrites) {
     Json row;
@@ -119,14 +142,46 @@ void print_json(const models::OpenModel& model, const plan::RunPlan& plan,
   Json json;
   json.set("rewrites", std::move(applied)).set("rejected", std::move(rejected));
   json.set("predicted", to_json(plan.forecast)).set("fits", plan.fits);
-  if (within) json.set("memory", to_json(*within));
+  if (within) json.set("memory", to_json(*within, goal));
   if (measured) {
     plan::RunForecast found{nn::measure(*model.tree).bytes, peak_of(*measured, Owner::kCache),
                             peak_of(*measured, Owner::kActivations), measured->prompt_seconds,
                             measured->decode_tokens_per_s};
-    json.set("measured", to_json(found));
+    Json row = to_json(found);
+    row.set("process_bytes", measured->process_bytes);
+    if (within && within->plan.streams()) row.set("disk_bandwidth", disk_bandwidth(*measured));
+    json.set("measured", std::move(row));
   }
   fmt::print("{}\n", json.dump());
+}
+
+/// Any file with the model's weights.
+std::string weight_file(const models::OpenModel& model) {
+  if (model.gguf) return model.gguf->paths().front();
+  for (const auto& file : std::filesystem::directory_iterator(model.files.path))
+    if (file.path().extension() == ".safetensors") return file.path();
+  return model.files.path;
+}
+
+/// Plans within `goal.memory`, and brings about what is chosen.
+MemoryReport plan_within(RunModelFlags& flags, models::OpenModel& model, const plan::RunGoal& goal,
+                         const plan::MachineProfile& machine) {
+  MemoryReport report;
+  report.choice = flags.choose(model, goal);
+  report.plan = report.choice.best().plan;
+  report.tokens_per_s = plan::tokens_per_second(model.tree, report.choice, goal, machine);
+  report.alternatives = plan::alternatives(model.tree, report.plan, goal, machine);
+  if (report.choice.fits()) report.plan = flags.take(model, report.choice, goal);
+  const infer::WeightStream* stream = infer::stream_of(model.tree);
+  report.disk_bandwidth = plan::measure_disk(stream != nullptr ? stream->path() : weight_file(model));
+  release_cached_memory();
+  for (size_t i = 0; i < report.tokens_per_s.size(); ++i) {
+    plan::RunForecast forecast;
+    forecast.decode_tokens_per_s = report.tokens_per_s[i];
+    plan::add_disk(forecast, report.choice.weighed[i].plan.residency, goal, report.disk_bandwidth);
+    report.tokens_per_s[i] = forecast.decode_tokens_per_s;
+  }
+  return report;
 }
 
 }  // namespace
@@ -141,7 +196,7 @@ int run_explain(std::span<const std::string> arguments) {
   Options options("explain", "martlet explain run smollm2 --analyze");
   options.positional("VERB", verb,
                      "what to explain: run; or train, whose options `martlet explain train --help` shows");
-  flags.declare_for_generating(options);
+  flags.declare_generating(options);
   options.count("--prompt-tokens", "N", goal.prompt_tokens, "length of the prompt", 1, 1 << 24)
       .count("-n,--tokens", "N", goal.new_tokens, "tokens to generate", 1, 1 << 24)
       .count("--batch", "N", goal.batch, "sequences that run together", 1, 4096)
@@ -155,20 +210,25 @@ int run_explain(std::span<const std::string> arguments) {
   if (shape.max_positions > 0 && goal.prompt_tokens + goal.new_tokens > shape.max_positions)
     bad_input("{} prompt tokens and {} new ones are more than the model's context of {}", goal.prompt_tokens,
               goal.new_tokens, shape.max_positions);
-  goal.memory = flags.memory;
+  goal.memory = flags.budget();
   std::vector<std::string> types = plan::weight_types(*model.tree);
   if (goal.memory > 0)
-    for (const std::string& type : plan::alternative_types())
-      if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+    for (const auto& more : {plan::alternative_types(), plan::packed_types()})
+      for (const std::string& type : more)
+        if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
   const plan::MachineProfile machine = plan::measure_machine(types);
-  release_cached_memory();
-  plan::RunPlan plan = plan::plan_run(model.tree, goal, machine, plan::rewrites());
+  forget_high_water(Device::kCpu);
   std::optional<MemoryReport> within;
-  if (goal.memory > 0) within = plan_within(model, goal, machine, plan);
+  if (goal.memory > 0) within = plan_within(flags, model, goal, machine);
+  plan::RunPlan plan = plan::plan_run(model.tree, goal, machine, plan::rewrites());
+  if (within) {
+    plan.fits = within->choice.fits();
+    if (plan.fits) plan::add_disk(plan.forecast, within->plan.residency, goal, within->disk_bandwidth);
+  }
   std::optional<Measured> measured;
   if (analyze && plan.fits) measured = measure_run(*model.tree, goal);
   if (json)
-    print_json(model, plan, within, measured);
+    print_json(model, plan, within, goal, measured);
   else
     print_plan(model, goal, plan, within, measured);
   return plan.fits ? 0 : static_cast<int>(ErrorCode::kExhausted);

@@ -13,7 +13,7 @@ int run_logits(std::span<const std::string> arguments) {
   std::string ids, out;
   RunModelFlags flags;
   Options options("logits", "martlet logits smollm2 --ids 1,5,9 -o scores.npy");
-  flags.declare(options);
+  flags.declare_running(options);
   flags.declare_memory(options);
   options.text("--ids", "I,J,..", ids, "token ids with commas between")
       .text("-o,--out", "F.npy", out, "where the scores go: float32 [ids, vocabulary]");

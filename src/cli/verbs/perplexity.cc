@@ -15,7 +15,7 @@ int run_perplexity(std::span<const std::string> arguments) {
   eval::PerplexityOptions measured;
   bool json = false;
   Options options("perplexity", "martlet perplexity smollm2 book.txt --against smollm2-q4.gguf");
-  flags.ModelFlags::declare(options);
+  flags.declare(options);
   flags.declare_memory(options);
   options
       .positional("FILE", file,

@@ -135,7 +135,7 @@ void stream_text(const infer::LanguageModel& model, const Prompts& prompts,
 int run_run(std::span<const std::string> arguments) {
   Request request;
   Options options("run", "martlet run smollm2 -p 'The capital of France is' -n 20");
-  request.model.declare_for_generating(options);
+  request.model.declare_generating(options);
   options.texts("-p,--prompt", "TEXT", request.prompts, "what to continue; may be given several times")
       .text("--prompts", "F.jsonl", request.prompts_file,
             "prompts, one a line: prompt, messages or ids; -: standard input")
@@ -155,7 +155,10 @@ int run_run(std::span<const std::string> arguments) {
   const Prompts prompts = request.prompts_file.empty() ? encode_prompts(model, request.prompts)
                                                        : read_prompts(model, request.prompts_file);
   infer::GenerationOptions generation = request.sampling.generation(model);
-  request.model.fit(model.opened(), goal_of(request, prompts, generation));
+  request.speculation.open();
+  plan::RunGoal goal = goal_of(request, prompts, generation);
+  goal.beside = request.speculation.memory(goal);
+  request.model.fit(model.opened(), goal);
   request.speculation.apply(model, generation);
   request.prompt_cache.apply(model, request.model.path(), generation);
   generation.batch = request.batch;
