@@ -39,6 +39,7 @@ MappedParts::MappedParts() {
     if (permissions.size() < 4 || permissions[3] != 's' || !path.starts_with('/')) continue;
     if (path.ends_with(" (deleted)")) continue;
     mapping.part.path = unescaped(path);
+    mapping.read_only = permissions[1] != 'w';
     mappings_.push_back(std::move(mapping));
   }
 }
@@ -53,6 +54,16 @@ std::optional<FilePart> MappedParts::find(std::span<const std::byte> bytes) cons
   FilePart part = mapping.part;
   part.offset += begin - mapping.begin;
   return part;
+}
+
+void MappedParts::each_read_only(const std::function<void(std::span<std::byte> bytes)>& visit) const {
+  for (const Mapping& mapping : mappings_)
+    if (mapping.read_only) visit({reinterpret_cast<std::byte*>(mapping.begin), mapping.end - mapping.begin});
+}
+
+void forget_mapped_files() {
+  MappedParts().each_read_only(
+      [](std::span<std::byte> bytes) { ::madvise(bytes.data(), bytes.size(), MADV_DONTNEED); });
 }
 
 void forget_mapped(std::span<const std::byte> bytes) {

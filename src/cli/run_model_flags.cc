@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/human.h"
+#include "base/mapped_parts.h"
 #include "base/memory_limit.h"
 #include "cli/explain_memory.h"
 #include "cli/store.h"
@@ -129,6 +130,7 @@ plan::MemoryPlan RunModelFlags::take(models::OpenModel& opened, const plan::Form
   plan::MemoryPlan plan = plan::plan_memory(opened.tree, goal);
   if (!plan.fits()) fail(ErrorCode::kExhausted, "{}: {}", model, plan::why_not(plan, goal));
   if (plan.streams()) models::rewrite(opened, plan::request_of(plan), plan::rewrites());
+  forget_mapped_files();
   return plan;
 }
 

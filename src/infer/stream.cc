@@ -64,6 +64,12 @@ class Files {
     return StoredWeight{&parameter, file, part->offset};
   }
 
+  bool is_mapped(const nn::Parameter& parameter) const {
+    const Tensor& value = parameter.tensor();
+    return value.device() == Device::kCpu &&
+           mapped_.find({value.host_bytes(), static_cast<size_t>(value.byte_count())}).has_value();
+  }
+
  private:
   MappedParts mapped_;
   std::map<std::string, std::shared_ptr<const FileReader>> files_;
@@ -104,6 +110,18 @@ void hold(StoredBlock& block) {
   block.use(place);
 }
 
+/// Copies what is small to memory of its own: a vector between two matrices of a file brings a large page of
+/// their bytes along.
+void hold_small(const nn::Module& block, const Files& files) {
+  const OwnerScope owner(Owner::kWeights);
+  nn::walk_parameters(block, [&](const std::string&, nn::Parameter& parameter) {
+    if (parameter.shape().rank() == 2 || !parameter.defined() || !files.is_mapped(parameter)) return;
+    const Tensor copy = Tensor::empty(parameter.shape(), parameter.tensor().dtype());
+    copy.copy_elements(parameter.tensor());
+    parameter.set(copy);
+  });
+}
+
 void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::RewriteContext& context) {
   const std::vector<std::string> paths = block_paths(tree, arguments.text("pattern"));
   nn::walk_parameters(*tree.root(), [](const std::string& path, const nn::Parameter& parameter) {
@@ -135,6 +153,7 @@ void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::Rewri
     streamed_paths.push_back(paths[i]);
   }
   if (streamed.empty()) return;
+  for (const std::string& path : paths) hold_small(*tree.outermost(path), files);
   const auto stream = std::make_shared<WeightStream>(std::move(streamed), places);
   for (size_t i = 0; i < streamed_paths.size(); ++i) {
     auto block = std::dynamic_pointer_cast<nn::Block>(tree.outermost(streamed_paths[i]));

@@ -18,7 +18,7 @@ using Clock = std::chrono::steady_clock;
 constexpr int64_t kColumns = 2048;  // whole blocks of every format
 // So much more than the caches of this class of machine hold (32 MiB, and on some more than 100) that what
 // they keep of it from one pass to the next says little.
-constexpr int64_t kColdBytes = int64_t{384} << 20;
+constexpr int64_t kColdBytes = int64_t{192} << 20;
 constexpr int64_t kPromptRows = 256;
 constexpr int64_t kPromptWeightRows = 2048;
 constexpr double kSecondsEach = 0.2;

@@ -28,7 +28,7 @@ struct MachineProfile {
   Json to_json() const;
 };
 
-/// Measures products with each of these weight types on all threads: about half a second each, and 400 MiB of
+/// Measures products with each of these weight types on all threads: about half a second each, and 200 MiB of
 /// memory. Throws kInterrupted between two of them when a stop was requested.
 MachineProfile measure_machine(std::span<const std::string> types);
 

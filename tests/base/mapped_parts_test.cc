@@ -27,6 +27,9 @@ TEST(MappedParts, PagesOfFilesAreLetGoAndOthersStay) {
   forget_mapped(file.bytes());
   EXPECT_LT(process_memory().now, held - static_cast<int64_t>(kBytes) / 2);
   EXPECT_EQ(sum(file.bytes()), before) << "read again";
+  forget_mapped_files();
+  EXPECT_LT(process_memory().now, held - static_cast<int64_t>(kBytes) / 2);
+  EXPECT_EQ(sum(file.bytes()), before);
   std::vector<char> block(kBytes, 'x');
   forget_mapped(std::as_bytes(std::span(block)));
   EXPECT_EQ(std::count(block.begin(), block.end(), 'x'), static_cast<int64_t>(kBytes));

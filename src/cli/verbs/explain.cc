@@ -165,9 +165,9 @@ std::string weight_file(const models::OpenModel& model) {
 
 /// Plans within `goal.memory`, and brings about what is chosen.
 MemoryReport plan_within(RunModelFlags& flags, models::OpenModel& model, const plan::RunGoal& goal,
-                         const plan::MachineProfile& machine) {
+                         const plan::MachineProfile& machine, plan::FormatChoice choice) {
   MemoryReport report;
-  report.choice = flags.choose(model, goal);
+  report.choice = std::move(choice);
   report.plan = report.choice.best().plan;
   report.tokens_per_s = plan::tokens_per_second(model.tree, report.choice, goal, machine);
   report.alternatives = plan::alternatives(model.tree, report.plan, goal, machine);
@@ -212,14 +212,19 @@ int run_explain(std::span<const std::string> arguments) {
               goal.new_tokens, shape.max_positions);
   goal.memory = flags.budget();
   std::vector<std::string> types = plan::weight_types(*model.tree);
-  if (goal.memory > 0)
-    for (const auto& more : {plan::alternative_types(), plan::packed_types()})
-      for (const std::string& type : more)
-        if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+  std::optional<plan::FormatChoice> choice;
+  if (goal.memory > 0) {
+    choice = flags.choose(model, goal);
+    const bool packs = std::any_of(choice->weighed.begin(), choice->weighed.end(),
+                                   [](const auto& each) { return !each.formats.weights.empty(); });
+    for (const std::string& type : packs ? plan::packed_types() : plan::alternative_types())
+      if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+  }
   const plan::MachineProfile machine = plan::measure_machine(types);
   forget_high_water(Device::kCpu);
+  release_cached_memory();
   std::optional<MemoryReport> within;
-  if (goal.memory > 0) within = plan_within(flags, model, goal, machine);
+  if (choice) within = plan_within(flags, model, goal, machine, std::move(*choice));
   plan::RunPlan plan = plan::plan_run(model.tree, goal, machine, plan::rewrites());
   if (within) {
     plan.fits = within->choice.fits();
