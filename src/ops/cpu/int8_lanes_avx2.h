@@ -28,6 +28,7 @@ constexpr int kMostColumns = 4;
 constexpr int kMostSubScaleColumns = 4;
 // A sum waits for an addition only.
 constexpr int kLeastChains = 1;
+constexpr bool kMultipliesAnyByte = false;  // sums of two products have 16 bits on the way
 
 template <typename Of>
 [[gnu::always_inline]] inline Ints both(Ints a, Ints b, Of of) {
@@ -58,6 +59,9 @@ inline Bytes low_nibbles(Bytes a) {
 }
 inline Bytes high_nibbles(Bytes a) {
   return both(a, [](__m256i x) { return _mm256_and_si256(_mm256_srli_epi16(x, 4), _mm256_set1_epi8(15)); });
+}
+inline Bytes high_nibbles_in_place(Bytes a) {
+  return both(a, [](__m256i x) { return _mm256_and_si256(x, _mm256_set1_epi8(static_cast<char>(0xf0))); });
 }
 template <int kBit>
 Bytes with_fifth_bit(Bytes a, Bytes plane) {
@@ -105,6 +109,10 @@ inline Ints bit_and(Ints a, int32_t mask) {
 template <int kBits>
 Ints shift_right(Ints a) {
   return both(a, [](__m256i x) { return _mm256_srli_epi32(x, kBits); });
+}
+template <int kBits>
+Ints signed_shift_right(Ints a) {
+  return both(a, [](__m256i x) { return _mm256_srai_epi32(x, kBits); });
 }
 template <int kBits>
 Ints shift_left(Ints a) {

@@ -26,6 +26,8 @@ constexpr int kMostColumns = 12;
 constexpr int kMostSubScaleColumns = 8;
 // Sums that must run side by side: `dot` takes four cycles and starts every cycle.
 constexpr int kLeastChains = 4;
+// `dot` takes codes up to 255 exactly, whatever kWide.
+constexpr bool kMultipliesAnyByte = true;
 
 inline Bytes load_bytes(const void* from) {
   return _mm512_loadu_si512(from);
@@ -42,6 +44,10 @@ inline Bytes high_nibbles(Bytes a) {
 /// a | (b & mask).
 inline Bytes with_bits(Bytes a, Bytes b, char mask) {
   return _mm512_ternarylogic_epi32(a, b, _mm512_set1_epi8(mask), 0xf8);
+}
+/// Sixteen times them.
+inline Bytes high_nibbles_in_place(Bytes a) {
+  return _mm512_and_si512(a, _mm512_set1_epi8(static_cast<char>(0xf0)));
 }
 /// `a` with bit kBit of the plane's bytes as bit 4.
 template <int kBit>
@@ -95,6 +101,11 @@ inline Ints bit_and(Ints a, int32_t mask) {
 template <int kBits>
 Ints shift_right(Ints a) {
   return _mm512_srli_epi32(a, kBits);
+}
+/// Rounds towards minus infinity.
+template <int kBits>
+Ints signed_shift_right(Ints a) {
+  return _mm512_srai_epi32(a, kBits);
 }
 template <int kBits>
 Ints shift_left(Ints a) {

@@ -32,6 +32,7 @@ constexpr std::string_view kInt8Name = "portable";
 constexpr int kMostColumns = 2;
 constexpr int kMostSubScaleColumns = 2;
 constexpr int kLeastChains = 1;
+constexpr bool kMultipliesAnyByte = true;
 
 template <typename Result, int kCount, typename Of>
 Result each(Of of) {
@@ -69,6 +70,9 @@ inline Bytes low_nibbles(const Bytes& a) {
 }
 inline Bytes high_nibbles(const Bytes& a) {
   return each_byte([&](int i) { return a.at[i] >> 4; });
+}
+inline Bytes high_nibbles_in_place(const Bytes& a) {
+  return each_byte([&](int i) { return a.at[i] & 0xf0; });
 }
 template <int kBit>
 Bytes with_fifth_bit(const Bytes& a, const Bytes& plane) {
@@ -112,6 +116,10 @@ inline Ints bit_and(const Ints& a, int32_t mask) {
 template <int kBits>
 Ints shift_right(const Ints& a) {
   return each_int([&](int i) { return static_cast<int32_t>(static_cast<uint32_t>(a.at[i]) >> kBits); });
+}
+template <int kBits>
+Ints signed_shift_right(const Ints& a) {
+  return each_int([&](int i) { return a.at[i] >> kBits; });
 }
 template <int kBits>
 Ints shift_left(const Ints& a) {
