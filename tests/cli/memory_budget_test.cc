@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/json.h"
+#include "base/random.h"
 #include "drawn_file.h"
 #include "run_program.h"
 
@@ -105,15 +106,15 @@ TEST_F(LargeModel, ItSaysInALineWhatItDoes) {
 }
 
 TEST_F(LargeModel, KeysAndValuesAreRoundedForABudgetAndNotWhereThatIsForbidden) {
-  // Sixteen sequences of 256 tokens, whose keys and values in f16 take 128 MiB.
+  // Sixteen sequences of 128 tokens, whose keys and values in f16 take 64 MiB.
   std::string lines;
   for (int i = 0; i < 16; ++i) lines += "{\"ids\": [" + std::to_string(i + 1) + ", 5, 9]}\n";
   write_file(scratch_.path() + "/many.jsonl", lines);
-  const std::string words = path() + " --prompts " + scratch_.path() + "/many.jsonl -n 250 --temp 0 --json";
+  const std::string words = path() + " --prompts " + scratch_.path() + "/many.jsonl -n 120 --temp 0 --json";
   const auto size = static_cast<int64_t>(fs::file_size(path()));
-  const std::string budget = " --memory " + std::to_string(size + (150 << 20));
+  const std::string budget = " --memory " + std::to_string(size + (128 << 20));
   const std::string planned =
-      "explain run " + path() + " --prompt-tokens 3 -n 250 --batch 16 --json" + budget;
+      "explain run " + path() + " --prompt-tokens 3 -n 120 --batch 16 --json" + budget;
   const Json plan = Json::parse(run(scratch_, planned).out, "plan").at("memory");
   EXPECT_EQ(plan.at("formats").string(), "weights as they are, keys and values in q8");
   EXPECT_EQ(plan.at("streamed_bytes").integer(), 0);
