@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Guesses ahead from the text so far (`--speculate ngram`) beside none, in turns: what they gain on text that repeats and cost elsewhere.
 
-    bench/speculation.py MODEL .. [--turns 3] [--tokens 200] [--speculate ngram]
+    bench/speculation.py MODEL .. [--turns 3] [--tokens 300] [--speculate ngram]
 
-MODEL answers messages (its chat template). Tokens a second count the prompt's reading; greedy, and the ids must be the same. A table in
+MODEL answers messages, or goes on with the text where it has no chat template. Tokens a second count the prompt's reading; greedy, and the ids must be the same. A table in
 markdown: medians of the turns, the ratio of each turn's two runs. Needs a built program ($MARTLET, else build/release/martlet). Ends
 with 1 where ids differ.
 """
@@ -33,9 +33,18 @@ ASKED = {
 }
 
 
-def run(model: str, text: str, tokens: int, words) -> tuple[list[int], float]:
+def asked(model: str, text: str) -> dict:
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        messages = [{"role": "user", "content": text}]
+        json.dump({"messages": messages}, file)
+        file.flush()
+        has_template = subprocess.run([PROGRAM, "chat", model, "--render", file.name], capture_output=True).returncode == 0
+    return {"messages": messages} if has_template else {"prompt": text}
+
+
+def run(model: str, prompt: dict, tokens: int, words) -> tuple[list[int], float]:
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
-        file.write(json.dumps({"messages": [{"role": "user", "content": text}]}) + "\n")
+        file.write(json.dumps(prompt) + "\n")
         file.flush()
         out = subprocess.run([PROGRAM, "run", model, "--prompts", file.name, "-n", str(tokens), "--temp", "0", "--ignore-eos", "--json", *words],
                              capture_output=True, text=True, check=True).stdout
@@ -47,17 +56,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", metavar="MODEL")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--tokens", type=int, default=200)
+    parser.add_argument("--tokens", type=int, default=300)
     parser.add_argument("--speculate", default="ngram", help="another way, such as early:10")
     options = parser.parse_args()
     print(f"| model | text | off, tokens/s | {options.speculate} | ratio |\n| --- | --- | --- | --- | --- |")
     for model in options.models:
-        run(model, "Hello", 1, [])  # weights are rearranged once
+        run(model, asked(model, "Hello"), 1, [])  # weights are rearranged once
         for name, text in ASKED.items():
-            plain, guessed, ratios = [], [], []
+            prompt, plain, guessed, ratios = asked(model, text), [], [], []
             for _ in range(options.turns):
-                ids, speed = run(model, text, options.tokens, [])
-                same_ids, with_guesses = run(model, text, options.tokens, ["--speculate", options.speculate])
+                ids, speed = run(model, prompt, options.tokens, [])
+                same_ids, with_guesses = run(model, prompt, options.tokens, ["--speculate", options.speculate])
                 if ids != same_ids:
                     print(f"{model}, {name}: the ids differ", file=sys.stderr)
                     return 1
