@@ -23,7 +23,7 @@ constexpr std::string_view kInt8Name = "AVX-512 VNNI";
 // Columns of a tile. Of 32 registers, integer and float sums take 12 each; forms with sub-scales have one
 // more sum for each column.
 constexpr int kMostColumns = 12;
-constexpr int kMostSubScaleColumns = 8;
+constexpr int kMostSubScaleColumns = 9;
 // Sums that must run side by side: `dot` takes four cycles and starts every cycle.
 constexpr int kLeastChains = 4;
 // `dot` takes codes up to 255 exactly, whatever kWide.

@@ -35,7 +35,7 @@ constexpr int64_t kLineBytes = 64;
 // How far ahead of use weights are called into the L2 cache where one tile is all.
 constexpr int64_t kStreamAhead = 6 << 10;
 // Groups that a thread takes at a time.
-constexpr int64_t kGroupsAtOnce = 4;
+constexpr int64_t kGroupsAtOnce = 2;
 
 int64_t divided_up(int64_t count, int64_t by) {
   return (count + by - 1) / by;
@@ -63,7 +63,7 @@ class Activations {
         while (first(tile + 1) <= token) ++tile;
         for (int64_t block = 0; block < blocks(); block += kSliceBlocks)
           kernels.quantise(from + token * columns_ + block * kCodesBlock, slice_blocks(block) * kCodesBlock,
-                           form_, column(tile, token - first(tile), block));
+                           form_, slice(block).column(first(tile), first(tile + 1), token - first(tile)));
       }
     });
   }
@@ -73,30 +73,41 @@ class Activations {
   /// The first row of a tile.
   int64_t first(int64_t tile) const { return firsts_[static_cast<size_t>(tile)]; }
 
-  /// The slice that begins at `block`.
+  /// Some neighbouring blocks of all rows, which lie in one piece, tile after tile.
+  struct Slice {
+    ActivationColumn all;
+    int64_t codes, scales, side;  // entries of a row
+
+    /// Row `in_tile` of the tile of rows [begin, end).
+    ActivationColumn column(int64_t begin, int64_t end, int64_t in_tile) const {
+      return {all.codes + (begin * codes + in_tile * kCodesBlock * all.width),
+              all.scales + (begin * scales + in_tile), all.side + (begin * side + in_tile * all.width),
+              end - begin};
+    }
+    ActivationTile tile(int64_t begin, int64_t end) const {
+      const ActivationColumn first = column(begin, end, 0);
+      return {first.codes, first.scales, first.side, first.width};
+    }
+  };
+
+  /// The slice that begins at `block`. Its `width` is the codes of an activation.
+  Slice slice(int64_t block) const {
+    const int64_t count = slice_blocks(block), before = block * tokens_;
+    const auto words = [&](int64_t blocks) { return side_words(form_, blocks * kCodesBlock) * form_.codes; };
+    return {{all_.codes + before * kCodesBlock * form_.codes, all_.scales + before / scale_blocks_,
+             all_.side + words(block) * tokens_, form_.codes},
+            count * kCodesBlock * form_.codes,
+            count / scale_blocks_,
+            words(count)};
+  }
   ActivationTile tile(int64_t index, int64_t block) const {
-    const ActivationColumn to = column(index, 0, block);
-    return {to.codes, to.scales, to.side, to.width};
+    return slice(block).tile(first(index), first(index + 1));
   }
 
  private:
   int64_t tile_of(int64_t token) const { return token * tiles_ / tokens_; }
   int64_t blocks() const { return columns_ / kCodesBlock; }
   int64_t slice_blocks(int64_t block) const { return std::min(kSliceBlocks, blocks() - block); }
-
-  /// Row `in_tile` of a tile: where its part of the slice at `block` goes.
-  ActivationColumn column(int64_t tile, int64_t in_tile, int64_t block) const {
-    const int64_t at = first(tile), width = first(tile + 1) - at;
-    // Entries before: those of the slices before, of the tiles before, and of the rows before in a block.
-    const auto offset = [&](int64_t slices_before, int64_t each) {
-      return slices_before * tokens_ + at * each + in_tile;
-    };
-    const int64_t slice = slice_blocks(block);
-    const auto words = [&](int64_t count) { return side_words(form_, count * kCodesBlock); };
-    return {all_.codes + offset(block, slice) * kCodesBlock * form_.codes,
-            all_.scales + offset(block / scale_blocks_, slice / scale_blocks_),
-            all_.side + offset(words(block), words(slice)) * form_.codes, width};
-  }
 
   ActivationForm form_;
   int64_t tokens_, columns_, tiles_;
@@ -295,13 +306,15 @@ class Product {
       // Among many tiles the next slice, which follows this one in memory, is called for meanwhile.
       const int64_t lines =
           end - begin == 1 ? 0 : divided_up(divided_up(chunk - run.chunks, kLineBytes), end - begin);
-      for (int64_t tile = begin; tile < end; ++tile) {
-        for (int64_t line = 0; line < lines; ++line)
-          __builtin_prefetch(chunk + ((tile - begin) * lines + line) * kLineBytes);
-        const ActivationTile columns = x.tile(tile, block);
-        float* its = sums + (x.first(tile) - row) * kGroupRows;
-        part.loops.tile[columns.width - 1](run, columns, its);
-        if (block + run.blocks == all) finish(part, group, x.first(tile), columns.width, its);
+      const Activations::Slice slice = x.slice(block);
+      const std::byte* ahead = chunk;
+      for (int64_t tile = begin, first = row; tile < end; ++tile) {
+        for (int64_t line = 0; line < lines; ++line, ahead += kLineBytes) __builtin_prefetch(ahead);
+        const int64_t next = x.first(tile + 1);
+        float* its = sums + (first - row) * kGroupRows;
+        part.loops.tile[next - first - 1](run, slice.tile(first, next), its);
+        if (block + run.blocks == all) finish(part, group, first, next - first, its);
+        first = next;
       }
     }
     if (all == 0) finish(part, group, row, rows, sums);
