@@ -96,7 +96,8 @@ class Loading {
     const std::string name = spelled(usual_name(named));
     const bool is_new = used_.insert(name).second;
     if (tied) {
-      set_kept(path, parameter, name);
+      // Under the name of either; files need not have the second one's.
+      set_kept(path, parameter);
       return;
     }
     // A tensor that several parameters share is told of once.
@@ -135,7 +136,7 @@ class Loading {
     const Shape& stored = source_.info(name).shape;
     const RowsOfShare rows = check_shape(stored, parameter.shape(), named);
     const int64_t end = rows.begin + parameter.shape()[0];
-    if (set_kept(path, parameter, name)) return;
+    if (set_kept(path, parameter)) return;
     if (parameter.shape().rank() != 2 || stored.rank() == 1) {
       Tensor tensor = source_.tensor(name);
       if (is_shared(form)) tensor = tensor.slice(0, rows.begin, end).contiguous();
@@ -157,9 +158,9 @@ class Loading {
   }
 
   /// Whether it is kept, so that the stored one need not be read.
-  bool set_kept(const std::string& path, nn::Parameter& parameter, const std::string& name) const {
+  bool set_kept(const std::string& path, nn::Parameter& parameter) const {
     const auto found = kept_.find(path);
-    if (found == kept_.end() || parameter.shape().rank() != 2 || !source_.has(name)) return false;
+    if (found == kept_.end() || parameter.shape().rank() != 2) return false;
     const ops::PackedFormat* packed = ops::find_packed_format(found->second.format);
     const ops::InterleavedFormat* format = packed == nullptr ? nullptr : ops::interleaved_format(*packed);
     const int64_t rows = parameter.shape()[0], columns = parameter.shape()[1];

@@ -23,9 +23,12 @@ class KeptWeightsTest : public ::testing::TestWithParam<const char*> {
  protected:
   KeptWeightsTest() { write_model(11); }
 
-  void write_model(uint64_t seed) const {
+  void write_model(uint64_t seed, bool tied = false) const {
     Json config = martlet::testing::small_llama_config();
-    config.set("hidden_size", 256).set("intermediate_size", 256).set("head_dim", 64);
+    config.set("hidden_size", 256)
+        .set("intermediate_size", 256)
+        .set("head_dim", 64)
+        .set("tie_word_embeddings", tied);
     models::OpenModel model;
     model.tree = martlet::testing::random_model(config, seed);
     model.family = &models::family_named("llama");
@@ -94,6 +97,20 @@ TEST_P(KeptWeightsTest, EveryStartGivesTheSameBits) {
     }
     EXPECT_EQ(cache_files().size(), 1u);
   }
+}
+
+TEST_P(KeptWeightsTest, AHeadThatIsTheEmbeddingIsMappedToo) {
+  write_model(13, true);
+  const std::vector<float> first = logits_of(models::open_model(path(), options()));
+  const models::OpenModel model = models::open_model(path(), options());
+  EXPECT_EQ(logits_of(model), first);
+  int interleaved = 0;
+  nn::walk_parameters(*model.tree, [&](const std::string& at, nn::Parameter& parameter) {
+    if (parameter.shape().rank() != 2) return;
+    interleaved += parameter.weight().is_interleaved() ? 1 : 0;
+    EXPECT_TRUE(parameter.weight().storage().is_read_only()) << at << " was made anew";
+  });
+  EXPECT_EQ(interleaved, 16);
 }
 
 TEST_P(KeptWeightsTest, ADamagedFileIsReplacedAndChangesNothing) {
