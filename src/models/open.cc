@@ -161,7 +161,9 @@ void apply_rewrites(OpenModel& model, const OpenOptions& options, const std::opt
       how.make = [&](std::span<const nn::MadeWeight> weights) {
         if (auto kept = cache->make(weights, options.check_kept_weights)) model.kept = std::move(*kept);
       };
-    how.forget = [](const Tensor& replaced) {
+    how.forget = [&options](const Tensor& replaced) {
+      // A part's large pages come back with what lies beside it: where memory is short, all go.
+      if (options.check_kept_weights == WeightCache::Check::kLater) return forget_mapped_files();
       forget_mapped({replaced.host_bytes(), static_cast<size_t>(replaced.byte_count())});
     };
     nn::apply_rewrite(model.tree, request, options.catalogue, model.rewrites, how);
