@@ -22,7 +22,7 @@ constexpr int64_t kLeastSaved = 5;  // a fifth
 constexpr uint64_t kLeastCacheShare = 64;
 // What a run takes besides weights, cache and activations, where the choice may not depend on what the
 // process happens to hold: measured 27 to 34 MiB, and 200 bytes for each token of a vocabulary.
-constexpr int64_t kProgram = int64_t{64} << 20;
+constexpr int64_t kProgram = int64_t{40} << 20;
 constexpr int64_t kProgramOfToken = 256;
 
 std::string bytes_text(int64_t bytes) {

@@ -112,7 +112,7 @@ TEST_F(LargeModel, KeysAndValuesAreRoundedForABudgetAndNotWhereThatIsForbidden) 
   write_file(scratch_.path() + "/many.jsonl", lines);
   const std::string words = path() + " --prompts " + scratch_.path() + "/many.jsonl -n 120 --temp 0 --json";
   const auto size = static_cast<int64_t>(fs::file_size(path()));
-  const std::string budget = " --memory " + std::to_string(size + (128 << 20));
+  const std::string budget = " --memory " + std::to_string(size + (100 << 20));
   const std::string planned =
       "explain run " + path() + " --prompt-tokens 3 -n 120 --batch 16 --json" + budget;
   const Json plan = Json::parse(run(scratch_, planned).out, "plan").at("memory");
@@ -161,7 +161,7 @@ TEST_F(LargeModel, ADamagedWeightCacheIsMendedWhileItStreams) {
 
 TEST_F(LargeModel, AModelThatGuessesIsCounted) {
   const auto size = static_cast<int64_t>(fs::file_size(path()));
-  const std::string alone = "run " + words() + " --memory " + std::to_string(size + (128 << 20));
+  const std::string alone = "run " + words() + " --memory " + std::to_string(size + (100 << 20));
   const Outcome held = run(scratch_, alone);
   EXPECT_NE(held.err.find("all weights held"), std::string::npos) << held.err;
   const Outcome both = run(scratch_, alone + " --speculate " + path());
