@@ -7,7 +7,7 @@ Prints a table: medians of `--turns`, of which each has one run of both, and the
 (bytes that a token must read over what all threads together read at most, measured in the same turn). llama.cpp's first token
 and memory count from after Python has loaded it, so that Python costs it nothing. Python needs llama-cpp-python and numpy.
 """
-import argparse, json, os, pathlib, resource, statistics, subprocess, sys, time
+import argparse, json, os, pathlib, statistics, subprocess, sys, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MARTLET = os.environ.get("MARTLET") or str(ROOT / "build/release/martlet")
@@ -78,20 +78,31 @@ def quiet_callback():
     return llama_cpp.llama_log_callback(lambda level, text, data: None)
 
 
+def status_kib(key: str) -> int:
+    """Of this process, whatever it was before it became this program (which ru_maxrss counts)."""
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key + ":"))
+
+
+def new_high_water() -> int:
+    """KiB held now, from which the most of what follows is counted."""
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
+    return status_kib("VmRSS")
+
+
 def peer_figures(args):
     """In a process of its own: a context that was used before has other memory."""
     if args.bandwidth:
         return read_bandwidth(args.threads)
     import llama_cpp
     Peer.quiet = staticmethod(quiet_callback())
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = new_high_water()
     start = time.perf_counter()
     if args.first_token:
         peer = Peer(args.models[0], 2048, 1, args.threads)
         peer.read_long(8)
         first = time.perf_counter() - start
         peer.decode_speed(8, 64)
-        return {"first_token_s": first, "memory_mib": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024}
+        return {"first_token_s": first, "memory_mib": (status_kib("VmHWM") - before) / 1024}
     peer = Peer(args.models[0], max(args.deep + args.decode, args.prefill) + 64, 1, args.threads)
     figures = {"prefill": peer.prefill_speed(args.prefill), "decode": peer.decode_speed(0, args.decode),
                "deep": peer.decode_speed(args.deep, args.decode)}
@@ -101,7 +112,7 @@ def peer_figures(args):
 
 
 def own_process(args, model: str, *extra: str):
-    """This program again, for one thing: what a process held before it became another counts as that one's memory."""
+    """This program again, for one thing."""
     command = [sys.executable, __file__, model, "--peer", "--threads", str(args.threads), "--prefill", str(args.prefill),
                "--decode", str(args.decode), "--deep", str(args.deep), *extra]
     run = subprocess.run(command, capture_output=True, text=True)
