@@ -139,7 +139,10 @@ void RunModelFlags::fit(models::OpenModel& opened, plan::RunGoal goal) {
   if (goal.memory == 0) return;
   const plan::FormatChoice choice = choose(opened, goal);
   if (!choice.fits())
-    fail(ErrorCode::kExhausted, "{}: {}{}", model, plan::why_not(choice, goal),
+    fail(ErrorCode::kExhausted, "{}: {}{}{}", model, plan::why_not(choice, goal),
+         weight_cache == "off" && choice.best().plan.needs.block_bytes() == 0
+             ? "; with --weight-cache on, packed weights can be read from disk while it runs"
+             : "",
          memory > 0 ? "" : "; --memory SIZE says what may be taken, free or not");
   const plan::MemoryPlan plan = take(opened, choice, goal);
   if (memory > 0 || plan.streams())

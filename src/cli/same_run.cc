@@ -98,8 +98,7 @@ void refuse_changes(const TrainRequest& request, const Json& asked) {
     if (key != "out" && key != "resume" && key != "change") free.push_back(flag_of(std::string(key)));
   bad_input(
       "{}: the run began with {} and is to go on with {}, which would change what it learns: give what it "
-      "began "
-      "with, name another --out, or allow it with --change {}; what may always change are {}",
+      "began with, name another --out, or allow it with --change {}; what may always change are {}",
       request.out, fmt::join(then_told, ", "), fmt::join(now_told, ", "), fmt::join(keys, " --change "),
       fmt::join(free, ", "));
 }

@@ -101,8 +101,8 @@ const nn::Rewrite kInt8Activations{
     .summary = "packed weights laid out for products of integers, activations rounded to int8",
     .pays =
         "whenever a model with packed weights is run, so running it brings this rewrite along: decoding at "
-        "the "
-        "speed of memory, prompts several times faster; costs the rounding of activations, to 1/127 of the "
+        "the speed of memory, prompts several times faster; costs "
+        "the rounding of activations, to 1/127 of the "
         "greatest of 32 or 128, before the head to 1/32512",
     .source =
         "Jacob et al., \"Quantization and training of neural networks for efficient integer-arithmetic-only "

@@ -110,8 +110,8 @@ const nn::Rewrite kLlmInt8{
     .summary = "int8 weights and activations, outliers of activations kept",
     .pays =
         "when weights of 16 or 32 bits fill memory or bandwidth: a byte a weight; costs the rounding of "
-        "weights "
-        "(a scale a row) and of activations (a scale a token) below the threshold. `quantize to=q8_0` rounds "
+        "weights (a scale a row) and of activations (a scale a "
+        "token) below the threshold. `quantize to=q8_0` rounds "
         "less",
     .source = "Dettmers et al., \"LLM.int8(): 8-bit Matrix Multiplication for Transformers at Scale\", 2022",
     .role = nn::Linear::kRole,

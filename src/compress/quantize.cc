@@ -224,8 +224,7 @@ const nn::Rewrite kQuantize{
     .summary = "matrices in blocks of 4 to 8 bits with scales",
     .pays =
         "when weights fill memory or bandwidth: a quarter of the bytes of bf16, up to four times the "
-        "decoding "
-        "speed; costs the rounding of each weight, and a search for the scales once",
+        "decoding speed; costs the rounding of each weight, and a search for the scales once",
     .source = "LeCun et al., \"Optimal Brain Damage\", 1989 (what an error in a weight costs)",
     .role = {},
     .exactness = nn::Exactness::kApproximate,

@@ -174,8 +174,7 @@ const nn::Rewrite kSparseActivation{
     .summary = "feed-forward layers with a ReLU read the weights of neurons that fire alone",
     .pays =
         "when a model with relu or relu2 decodes and few neurons fire: with a tenth of them a gated layer "
-        "reads "
-        "two fifths of its weights; costs time where prompts are long and many fire",
+        "reads two fifths of its weights; costs time where prompts are long and many fire",
     .source =
         "Mirzadeh et al., \"ReLU Strikes Back: Exploiting Activation Sparsity in Large Language Models\", "
         "2023",

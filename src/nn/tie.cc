@@ -80,8 +80,7 @@ const Rewrite kTie{
     .summary = "modules share the parameters of another",
     .pays =
         "when a model is trained after it: fewer parameters for the same depth or vocabulary; costs a "
-        "function "
-        "that is another until it has learned",
+        "function that is another until it has learned",
     .source =
         "Press and Wolf, \"Using the Output Embedding to Improve Language Models\", 2017; Lan et al., "
         "\"ALBERT\", 2020",

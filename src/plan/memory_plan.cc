@@ -68,8 +68,7 @@ std::string why_not(const MemoryPlan& plan, const RunGoal& goal) {
   return fmt::format(
       "{} of memory are too little: the smallest that would do is {} ({} the program, {} weights outside of "
       "blocks, {} keys and values of {} tokens, {} activations, {}two blocks of weights that are streamed); "
-      "a "
-      "shorter text, a smaller --batch or --kv-cache q8 takes less",
+      "a shorter text, a smaller --batch or --kv-cache q8 takes less",
       format_bytes(goal.memory), bytes_text(plan.least), bytes_text(needs.program), bytes_text(needs.outside),
       bytes_text(needs.cache), goal.batch * (goal.prompt_tokens + goal.new_tokens),
       bytes_text(needs.activations),

@@ -172,9 +172,8 @@ const nn::Rewrite kBalanceExperts{
     .name = "balance_experts",
     .summary = "training sends tokens to all experts alike, by a second loss",
     .pays =
-        "when a model with sparse experts is trained, above all from nothing: routers left alone come to use "
-        "a "
-        "few experts; costs a little of the model's own loss. Brought along where config.json says "
+        "when a model with sparse experts is trained, above all from nothing: routers left alone come to "
+        "use a few experts; costs a little of the model's own loss. Brought along where config.json says "
         "output_router_logits",
     .source = "Fedus et al., \"Switch Transformers: Scaling to Trillion Parameter Models\", 2021",
     .role = nn::FeedForward::kRole,

@@ -124,9 +124,8 @@ const nn::Rewrite kMixed{
     .summary = "bf16 or f16 products with f32 sums, weights and residuals",
     .pays =
         "bf16 when training on a processor that multiplies it faster than f32: up to twice the speed and "
-        "half "
-        "the activations; costs 8-bit significands in every factor; f16, with a scaled loss, to train as "
-        "processors without bf16 do: 11-bit significands, the speed of f32",
+        "half the activations; costs 8-bit significands in every factor; f16, with a scaled loss, to train "
+        "as processors without bf16 do: 11-bit significands, the speed of f32",
     .source = "Micikevicius et al., \"Mixed Precision Training\", 2018",
     .role = {},
     .exactness = nn::Exactness::kApproximate,

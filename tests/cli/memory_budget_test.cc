@@ -216,6 +216,16 @@ TEST_F(LargeModel, AskedForTooLittleTheSmallestMemoryIsTold) {
   EXPECT_EQ(enough.code, 0) << enough.err;
 }
 
+TEST_F(LargeModel, PackedWeightsThatCannotStreamSayWhatWouldLetThem) {
+  const auto half = static_cast<int64_t>(fs::file_size(path()) / 2);
+  const std::string budget = "run " + words() + " --memory " + std::to_string(half);
+  const Outcome without = run(scratch_, budget + " --weight-cache off");
+  EXPECT_EQ(without.code, 4);
+  EXPECT_NE(without.err.find("with --weight-cache on"), std::string::npos) << without.err;
+  const Outcome too_little = run(scratch_, "run " + words() + " --memory 1M");
+  EXPECT_EQ(too_little.err.find("with --weight-cache on"), std::string::npos) << too_little.err;
+}
+
 TEST_F(LargeModel, ThePlanSaysWhatIsHeldAndWhatStreams) {
   const auto size = static_cast<int64_t>(fs::file_size(path()));
   const std::string words =

@@ -113,8 +113,7 @@ int run_quantize(std::span<const std::string> arguments) {
   options.choice("--to", request.to, names, "the mixture of formats (docs/quantisation.md)")
       .text("--imatrix", "DATA", request.importance,
             "a text that the model reads first, so that columns weigh as much as what stands in them; or a "
-            "file "
-            "that --save-imatrix or llama.cpp's imatrix tool wrote")
+            "file that --save-imatrix or llama.cpp's imatrix tool wrote")
       .text("--save-imatrix", "F.gguf", request.save_importance,
             "where to keep what was learnt from the text")
       .text("--compare", "TEXT", request.compare, "a text on which both models are compared afterwards")
