@@ -1,13 +1,15 @@
 // The outer loops of products with int8 activations: how work is cut for the caches and threads.
 //
-// Activations stand in tiles of a few rows, a slice of columns after the other. Where one tile is all: each
-// thread reads a run of groups, which lie one after another in memory, front to back. More: a slice of a
-// group stays in the L1 cache while every tile of a block of them is multiplied with it.
+// Activations stand in tiles of a few rows, a slice of columns after the other. A slice of a group stays in
+// the L1 cache while every tile is multiplied with it. Where tokens are few, memory is the limit: each thread
+// reads a run of groups, which lie one after another, front to back. Many: threads take groups as they come,
+// and tiles in blocks that stay in a cache.
 
 #include "ops/cpu/linear_int8.h"
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstring>
 #include <vector>
 
@@ -32,7 +34,9 @@ constexpr int64_t kMostBlockColumns = 256;
 constexpr int64_t kSliceChunks = 2;
 constexpr int64_t kSliceBlocks = kSliceChunks * kChunkBlocks;
 constexpr int64_t kLineBytes = 64;
-// How far ahead of use weights are called into the L2 cache where one tile is all.
+// Activations that weights are read for front to back: decoding, several sequences of it, guesses.
+constexpr int64_t kFewTokens = 24;
+// How far ahead of use weights are called into the L2 cache where tokens are few.
 constexpr int64_t kStreamAhead = 6 << 10;
 // Groups that a thread takes at a time.
 constexpr int64_t kGroupsAtOnce = 2;
@@ -49,7 +53,7 @@ class Activations {
         tokens_(x.dim(0)),
         columns_(x.dim(1)),
         tiles_(divided_up(tokens_, most)),
-        scale_blocks_(form.scale_columns() / kCodesBlock),
+        scale_shift_(std::countr_zero(static_cast<uint64_t>(form.scale_columns() / kCodesBlock))),
         codes_(Tensor::empty({tokens_ * columns_ * form.codes}, DType::kI8)),
         scales_(Tensor::empty({tokens_ * (columns_ / form.scale_columns())}, DType::kF32)),
         side_(Tensor::empty({tokens_ * side_words(form, columns_) * form.codes}, DType::kI32)) {
@@ -94,14 +98,20 @@ class Activations {
   Slice slice(int64_t block) const {
     const int64_t count = slice_blocks(block), before = block * tokens_;
     const auto words = [&](int64_t blocks) { return side_words(form_, blocks * kCodesBlock) * form_.codes; };
-    return {{all_.codes + before * kCodesBlock * form_.codes, all_.scales + before / scale_blocks_,
+    return {{all_.codes + before * kCodesBlock * form_.codes, all_.scales + (before >> scale_shift_),
              all_.side + words(block) * tokens_, form_.codes},
             count * kCodesBlock * form_.codes,
-            count / scale_blocks_,
+            count >> scale_shift_,
             words(count)};
   }
+  /// Of any block that a scale begins with.
   ActivationTile tile(int64_t index, int64_t block) const {
-    return slice(block).tile(first(index), first(index + 1));
+    const int64_t before = block % kSliceBlocks, width = first(index + 1) - first(index);
+    ActivationTile tile = slice(block - before).tile(first(index), first(index + 1));
+    tile.codes += before * kCodesBlock * form_.codes * width;
+    tile.scales += (before >> scale_shift_) * width;
+    tile.side += side_words(form_, before * kCodesBlock) * form_.codes * width;
+    return tile;
   }
 
  private:
@@ -111,7 +121,7 @@ class Activations {
 
   ActivationForm form_;
   int64_t tokens_, columns_, tiles_;
-  int64_t scale_blocks_;  // that share a scale
+  int scale_shift_;  // 1 << it blocks share a scale; a division for each tile would cost a tenth of it
   Tensor codes_, scales_, side_;
   struct {
     int8_t* codes;
@@ -157,14 +167,13 @@ class Product {
                         divided_up(product.weight->rows(), kGroupRows), groups_, bytes});
       groups_ += parts_.back().groups;
       most_bytes = std::max(most_bytes, bytes);
-      one_tile_ &= parts_.back().x.tiles() == 1;
     }
     grain_ = std::max<int64_t>(1, kLeastBytes / most_bytes);
   }
 
   void run() const {
-    if (one_tile_)
-      run_one_tile();
+    if (tokens_ <= kFewTokens)
+      run_few();
     else
       run_many();
   }
@@ -189,7 +198,7 @@ class Product {
 
   /// Each thread reads its share of the groups front to back, and then helps with what others have left of
   /// theirs: memory does not serve threads equally, and one waited for the other a fifteenth of the time.
-  void run_one_tile() const {
+  void run_few() const {
     const int64_t runs = divided_up(groups_, grain_);
     const int64_t shares = std::min<int64_t>(thread_count(), runs);
     std::vector<Share> all(static_cast<size_t>(shares));
@@ -198,7 +207,7 @@ class Product {
     if (shares > 1) call_next(runs, shares);
     parallel_for(shares, 1, [&](int64_t begin, int64_t end) {
       alignas(64) float factors[kChunkFactors];
-      alignas(64) float sums[kMostTileColumns * kGroupRows];
+      alignas(64) float sums[kFewTokens * kGroupRows];
       const auto take = [&](const Part& part, int64_t group) {
         if (tokens_ == 1)
           part.loops.row(part.group(group), columns_, part.x.tile(0, 0), sums);
@@ -216,22 +225,36 @@ class Product {
     });
   }
 
-  /// sums [tokens][16] = a group, which is read from memory, times the one tile. A tile keeps the processor
+  /// sums [tokens][16] = a group, which is read from memory, times the few tiles. A tile keeps the processor
   /// from running ahead by itself: it multiplies for hundreds of cycles with what a few lines hold.
   void stream_group(const Part& part, int64_t group, float* factors, float* sums) const {
     std::memset(sums, 0, static_cast<size_t>(tokens_ * kGroupRows * 4));
+    const Activations& x = part.x;
     const std::byte* chunk = part.group(group);
-    const InterleavedFormat& format = *part.kernels.format;
-    const int64_t all = columns_ / kCodesBlock;
+    const int64_t all = columns_ / kCodesBlock, tiles = x.tiles();
     for (int64_t block = 0; block < all; block += kChunkBlocks) {
-      const int64_t blocks = std::min(kChunkBlocks, all - block);
-      const int64_t bytes = format.chunk_bytes(blocks);
-      for (int64_t line = 0; line < bytes; line += kLineBytes)
-        __builtin_prefetch(chunk + kStreamAhead + line, 0, 2);
-      part.kernels.read_factors(chunk, blocks, factors);
-      part.loops.tile[tokens_ - 1]({chunk, factors, blocks}, part.x.tile(0, block), sums);
-      chunk += bytes;
+      const ChunkRun run{chunk, factors, std::min(kChunkBlocks, all - block)};
+      chunk = read_factors(part, run, factors);
+      const std::byte* ahead = run.chunks + kStreamAhead;
+      const int64_t lines = divided_up(divided_up(chunk - run.chunks, kLineBytes), tiles);
+      for (int64_t tile = 0, first = 0; tile < tiles; ++tile) {
+        for (int64_t line = 0; line < lines; ++line, ahead += kLineBytes) __builtin_prefetch(ahead, 0, 2);
+        const int64_t next = x.first(tile + 1);
+        part.loops.tile[next - first - 1](run, x.tile(tile, block), sums + first * kGroupRows);
+        first = next;
+      }
     }
+  }
+
+  /// factors = those of the chunks; where the next one stands.
+  static const std::byte* read_factors(const Part& part, const ChunkRun& run, float* factors) {
+    const std::byte* chunk = run.chunks;
+    for (int64_t done = 0; done < run.blocks; done += kChunkBlocks, factors += kChunkFactors) {
+      const int64_t now = std::min(kChunkBlocks, run.blocks - done);
+      part.kernels.read_factors(chunk, now, factors);
+      chunk += part.kernels.format->chunk_bytes(now);
+    }
+    return chunk;
   }
 
   /// Tells the workers what they will read after this product.
@@ -294,15 +317,10 @@ class Product {
     const int64_t row = x.first(begin), rows = x.first(end) - row;
     std::memset(sums, 0, static_cast<size_t>(rows * kGroupRows * 4));
     const std::byte* chunk = part.group(group);
-    const InterleavedFormat& format = *part.kernels.format;
     const int64_t all = columns_ / kCodesBlock;
     for (int64_t block = 0; block < all; block += kSliceBlocks) {
       const ChunkRun run{chunk, factors, std::min(kSliceBlocks, all - block)};
-      for (int64_t done = 0; done < run.blocks; done += kChunkBlocks) {
-        const int64_t now = std::min(kChunkBlocks, run.blocks - done);
-        part.kernels.read_factors(chunk, now, factors + done / kChunkBlocks * kChunkFactors);
-        chunk += format.chunk_bytes(now);
-      }
+      chunk = read_factors(part, run, factors);
       // Among many tiles the next slice, which follows this one in memory, is called for meanwhile.
       const int64_t lines =
           end - begin == 1 ? 0 : divided_up(divided_up(chunk - run.chunks, kLineBytes), end - begin);
@@ -339,7 +357,6 @@ class Product {
 
   int64_t tokens_, columns_;
   int64_t groups_ = 0, grain_ = 1;
-  bool one_tile_ = true;
   std::vector<Activations> activations_;
   std::vector<Part> parts_;
 };
