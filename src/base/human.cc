@@ -91,6 +91,13 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+/// "--output" of "--out".
+bool begins(std::string_view name, std::string_view candidate) {
+  constexpr size_t kFewest = 4;
+  return std::min(name.size(), candidate.size()) >= kFewest &&
+         (name.starts_with(candidate) || candidate.starts_with(name));
+}
+
 }  // namespace
 
 std::optional<uint64_t> parse_size(std::string_view text) {
@@ -191,7 +198,9 @@ std::optional<std::string> nearest_name(std::string_view name, std::span<const s
     if (candidate.size() > kLongestSuggestion) continue;
     const size_t distance = edit_distance(name, candidate);
     // A third of the letters may be wrong: "stpes" is "steps", but "seed" is not "epochs".
-    if (distance > std::max<size_t>(1, std::max(name.size(), candidate.size()) / 3)) continue;
+    if (distance > std::max<size_t>(1, std::max(name.size(), candidate.size()) / 3) &&
+        !begins(name, candidate))
+      continue;
     if (nearest && distance >= least) continue;
     nearest = candidate;
     least = distance;

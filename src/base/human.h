@@ -24,7 +24,8 @@ std::string format_count(double value);
 std::string format_duration(double seconds);
 /// 2026-11-26 14:05, in the time of this place, of seconds since 1970.
 std::string format_moment(double seconds);
-/// The known name nearest to `name` by edit distance, when near enough to suggest.
+/// The known name nearest to `name` by edit distance, when near enough to suggest: a few letters
+/// differ, or one begins the other.
 std::optional<std::string> nearest_name(std::string_view name, std::span<const std::string> known);
 
 }  // namespace martlet

@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <fmt/ranges.h>
@@ -240,11 +241,11 @@ Options& Options::choice(std::string_view names, std::string& into, std::vector<
   option.read = [&into] { return Json(into); };
   option.assign = [&into, name = long_name(option.names),
                    choices = std::move(choices)](const std::string& value) {
-    for (const std::string& known : choices)
-      if (value == known) {
-        into = value;
-        return;
-      }
+    const auto known = std::find(choices.begin(), choices.end(), CLI::ignore_case(value));
+    if (known != choices.end()) {
+      into = *known;
+      return;
+    }
     fail(ErrorCode::kUsage, "{} is one of {}, got '{}'", name, joined(choices, ", "), value);
   };
   return add(std::move(option));

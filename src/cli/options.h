@@ -56,6 +56,7 @@ class Options {
   Options& text(std::string_view names, std::string_view metavar, std::string& into, std::string_view help);
   Options& texts(std::string_view names, std::string_view metavar, std::vector<std::string>& into,
                  std::string_view help);
+  /// Of `choices`, which are in lower case; capitals are taken for them.
   Options& choice(std::string_view names, std::string& into, std::vector<std::string> choices,
                   std::string_view help);
 

@@ -92,9 +92,16 @@ TEST(Options, KeepsDefaultsAndTheLastOfSeveral) {
   EXPECT_EQ(d.out, "b");
 }
 
+TEST(Options, AChoiceMayBeWrittenInCapitals) {
+  Declared d;
+  ASSERT_TRUE(d.parse({"tiny", "--schedule", "CONSTANT"}));
+  EXPECT_EQ(d.schedule, "constant");
+}
+
 TEST(Options, RefusesWithWhatWasExpected) {
   EXPECT_THAT(complaint({}), HasSubstr("needs MODEL"));
   EXPECT_THAT(complaint({"tiny", "--stepz", "3"}), HasSubstr("did you mean --steps?"));
+  EXPECT_THAT(complaint({"tiny", "--output", "f"}), HasSubstr("did you mean --out?"));
   EXPECT_THAT(complaint({"tiny", "--steps", "many"}), HasSubstr("--steps wants a whole number"));
   EXPECT_THAT(complaint({"tiny", "--steps", "0"}), HasSubstr("from 1 to 100000"));
   EXPECT_THAT(complaint({"tiny", "--memory", "much"}), HasSubstr("--memory wants a size"));

@@ -48,6 +48,12 @@ TEST_F(QuantizeTest, SizesAndQualityAreTold) {
   EXPECT_NE(people.out.find("bits each"), std::string::npos);
 }
 
+TEST_F(QuantizeTest, TheShortNamesOfKQuantsAreThoseOfTheirMixtureM) {
+  ASSERT_EQ(call("quantize " + model() + " --to Q4_K -o " + file("short.gguf")).code, 0);
+  ASSERT_EQ(call("quantize " + model() + " --to q4_k_m -o " + file("m.gguf")).code, 0);
+  EXPECT_EQ(read_file(file("short.gguf")), read_file(file("m.gguf")));
+}
+
 TEST_F(QuantizeTest, PerplexityAgainstItselfHasNoDivergence) {
   const Outcome told = call("perplexity " + model() + " " + file("text.txt") + " --context 64 --against " +
                             model() + " --json");

@@ -107,10 +107,13 @@ int run_quantize(std::span<const std::string> arguments) {
   QuantizeRequest request;
   std::vector<std::string> names;
   for (const compress::Recipe& recipe : compress::recipes()) names.emplace_back(recipe.name);
+  names.insert(names.end(), {"q4_k", "q5_k"});
   Options options("quantize",
                   "martlet quantize my-model --to q4_k_m --imatrix book.txt -o my-model-q4_k_m.gguf");
   request.model.declare(options);
-  options.choice("--to", request.to, names, "the mixture of formats (docs/quantisation.md)")
+  options
+      .choice("--to", request.to, names,
+              "the mixture of formats (docs/quantisation.md); q4_k and q5_k are those called m")
       .text("--imatrix", "DATA", request.importance,
             "a text that the model reads first, so that columns weigh as much as what stands in them; or a "
             "file that --save-imatrix or llama.cpp's imatrix tool wrote")
@@ -127,6 +130,7 @@ int run_quantize(std::span<const std::string> arguments) {
          request.to);
   if (!request.save_importance.empty() && request.importance.empty())
     fail(ErrorCode::kUsage, "--save-imatrix keeps what --imatrix TEXT learns; give the text");
+  if (request.to == "q4_k" || request.to == "q5_k") request.to += "_m";
   const compress::Recipe& recipe = compress::recipe_named(request.to);
   const infer::LanguageModel model =
       infer::LanguageModel::load(request.model.path(), request.model.open_options());
