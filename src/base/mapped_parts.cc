@@ -1,6 +1,7 @@
 #include "base/mapped_parts.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <sys/mman.h>
@@ -44,35 +45,51 @@ MappedParts::MappedParts() {
   }
 }
 
-std::optional<FilePart> MappedParts::find(std::span<const std::byte> bytes) const {
+const MappedParts::Mapping* MappedParts::mapping_of(std::span<const std::byte> bytes) const {
   const auto begin = reinterpret_cast<uintptr_t>(bytes.data());
   const auto after = std::upper_bound(mappings_.begin(), mappings_.end(), begin,
                                       [](uintptr_t at, const Mapping& each) { return at < each.begin; });
-  if (after == mappings_.begin()) return std::nullopt;
+  if (after == mappings_.begin()) return nullptr;
   const Mapping& mapping = *(after - 1);
-  if (begin + bytes.size() > mapping.end) return std::nullopt;
-  FilePart part = mapping.part;
-  part.offset += begin - mapping.begin;
+  return begin + bytes.size() > mapping.end ? nullptr : &mapping;
+}
+
+std::optional<FilePart> MappedParts::find(std::span<const std::byte> bytes) const {
+  const Mapping* mapping = mapping_of(bytes);
+  if (mapping == nullptr) return std::nullopt;
+  FilePart part = mapping->part;
+  part.offset += reinterpret_cast<uintptr_t>(bytes.data()) - mapping->begin;
   return part;
 }
 
-void MappedParts::each_read_only(const std::function<void(std::span<std::byte> bytes)>& visit) const {
+void MappedParts::forget(std::span<const std::byte> bytes) const {
+  const Mapping* mapping = mapping_of(bytes);
+  if (mapping == nullptr || bytes.empty()) return;
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(bytes.data());
+  const uintptr_t from = begin / page * page;
+  // A mapping ends with a page.
+  ::madvise(reinterpret_cast<void*>(from), begin + bytes.size() - from, MADV_DONTNEED);
+}
+
+void MappedParts::forget_read_only(const std::string& path) const {
   for (const Mapping& mapping : mappings_)
-    if (mapping.read_only) visit({reinterpret_cast<std::byte*>(mapping.begin), mapping.end - mapping.begin});
+    if (mapping.read_only && (path.empty() || mapping.part.path == path))
+      ::madvise(reinterpret_cast<void*>(mapping.begin), mapping.end - mapping.begin, MADV_DONTNEED);
 }
 
 void forget_mapped_files() {
-  MappedParts().each_read_only(
-      [](std::span<std::byte> bytes) { ::madvise(bytes.data(), bytes.size(), MADV_DONTNEED); });
+  MappedParts().forget_read_only({});
+}
+
+void forget_mapped_file(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(path, error);
+  if (!error) MappedParts().forget_read_only(real.string());
 }
 
 void forget_mapped(std::span<const std::byte> bytes) {
-  if (!MappedParts().find(bytes)) return;
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<uintptr_t>(bytes.data());
-  const uintptr_t from = (begin + page - 1) / page * page;
-  const uintptr_t to = (begin + bytes.size()) / page * page;
-  if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+  MappedParts().forget(bytes);
 }
 
 }  // namespace martlet

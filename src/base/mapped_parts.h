@@ -24,8 +24,11 @@ class MappedParts {
   /// The part of a file that these bytes are mapped from, shared; nothing for memory that is none, or of a
   /// file that was removed.
   std::optional<FilePart> find(std::span<const std::byte> bytes) const;
-  /// Calls `visit` with every part that may only be read.
-  void each_read_only(const std::function<void(std::span<std::byte> bytes)>& visit) const;
+  /// Lets go of the memory of every page that holds any of these bytes, where they are mapped so: they and
+  /// their neighbours are read again when somebody asks for them. Bytes of anything else are left alone.
+  void forget(std::span<const std::byte> bytes) const;
+  /// Lets go of all that may only be read of one file, or of all files where `path` is empty.
+  void forget_read_only(const std::string& path) const;
 
  private:
   struct Mapping {
@@ -33,14 +36,19 @@ class MappedParts {
     FilePart part;
     bool read_only;
   };
+  /// The one that holds all of these bytes, or null.
+  const Mapping* mapping_of(std::span<const std::byte> bytes) const;
+
   std::vector<Mapping> mappings_;  // by address
 };
 
-/// Lets go of the memory that holds these bytes, whole pages of it, where they are mapped from a file: they
-/// are read again when somebody asks for them. Bytes of anything else are left alone.
+/// `MappedParts::forget` of what is mapped now.
 void forget_mapped(std::span<const std::byte> bytes);
 
-/// The same of every file that is mapped shared and read-only. What was read of one part maps its neighbours
+/// The same of all that is mapped of one file, shared and read-only.
+void forget_mapped_file(const std::string& path);
+
+/// The same of every such file. What was read of one part maps its neighbours
 /// again, so that letting go of parts alone leaves some.
 void forget_mapped_files();
 

@@ -15,6 +15,7 @@
 #include <algorithm>
 
 #include "ops/cpu/linear_int8.h"
+#include "ops/packed/interleaved.h"
 
 namespace martlet::compress {
 namespace {
@@ -49,16 +50,25 @@ bool is_interleaved(const nn::Parameter& parameter) {
 
 nn::MadeWeight made_weight(nn::TreeEditor& tree, const std::string& path, nn::Parameter& parameter, int codes,
                            const nn::RewriteContext& context) {
-  return {path + "." + parameter.name(), ops::cpu::interleaved_bytes(parameter.weight()),
-          [&parameter, &context](const Tensor& bytes) {
+  const int64_t byte_count = ops::cpu::interleaved_bytes(parameter.weight());
+  const int64_t rows = parameter.weight().rows();
+  const int64_t group_bytes = byte_count / ((rows + ops::kGroupRows - 1) / ops::kGroupRows);
+  return {path + "." + parameter.name(),
+          byte_count,
+          [&parameter, &context, group_bytes, rows](const Tensor& bytes, int64_t begin) {
             const ops::Weight& before = parameter.weight();
-            ops::cpu::interleaved_into(before, bytes);  // the same for any number of codes
-            if (context.forget) context.forget(before.storage());
+            // The same for any number of codes.
+            ops::cpu::interleave_groups(before, begin / group_bytes, bytes);
+            if (!context.forget) return;
+            const int64_t done = (begin + bytes.byte_count()) / group_bytes * ops::kGroupRows;
+            // From the first row on: what is read of a page brings its neighbours back.
+            context.forget(before.storage().slice(0, 0, std::min(rows, done)));
           },
           [&tree, path, &parameter, codes](const Tensor& bytes) {
             tree.set(path, parameter, ops::cpu::interleaved_from(parameter.weight(), bytes, codes));
           },
-          std::string(parameter.weight().format().name)};
+          std::string(parameter.weight().format().name),
+          group_bytes};
 }
 
 void apply(nn::TreeEditor& tree, const nn::Arguments& arguments, const nn::RewriteContext& context) {

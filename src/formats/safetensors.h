@@ -41,17 +41,25 @@ class SafetensorsFile {
 /// index must name plain files of the directory and exactly the tensors that they hold.
 TensorSource open_safetensors(const std::string& path);
 
+/// Takes bytes of a tensor, one part behind another.
+using TakeBytes = std::function<void(std::span<const std::byte> part)>;
+
 /// A tensor to be written. `load` is called once, when its turn comes, so that a model larger than memory can
-/// be written; it must give the shape and dtype announced here, on any device.
+/// be written; it must give the shape and dtype announced here, on any device. Or `in_parts` is, which gives
+/// exactly the bytes of its elements, row-major, so that not even one tensor need be in memory as a whole.
 struct OutgoingTensor {
   OutgoingTensor(std::string its_name, Tensor tensor);
   OutgoingTensor(std::string its_name, Shape its_shape, DType its_dtype, std::function<Tensor()> how)
       : name(std::move(its_name)), shape(its_shape), dtype(its_dtype), load(std::move(how)) {}
+  OutgoingTensor(std::string its_name, Shape its_shape, DType its_dtype,
+                 std::function<void(const TakeBytes& take)> how)
+      : name(std::move(its_name)), shape(its_shape), dtype(its_dtype), in_parts(std::move(how)) {}
 
   std::string name;
   Shape shape;
   DType dtype;
   std::function<Tensor()> load;
+  std::function<void(const TakeBytes& take)> in_parts;
 };
 
 /// Writes one file, whole or not at all. Tensors of wide elements come first, so that all are aligned; the

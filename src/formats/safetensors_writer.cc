@@ -66,7 +66,17 @@ std::string header_of(std::span<const OutgoingTensor* const> tensors, const Text
   return header;
 }
 
+void write_parts(AtomicFile& file, const OutgoingTensor& outgoing) {
+  const uint64_t begin = file.position();
+  outgoing.in_parts([&](std::span<const std::byte> part) { file.write(part); });
+  const auto written = static_cast<int64_t>(file.position() - begin);
+  if (written != bytes_of(outgoing))
+    failed("tensor {} was announced with {} bytes but has {}", in_quotes(outgoing.name), bytes_of(outgoing),
+           written);
+}
+
 void write_elements(AtomicFile& file, const OutgoingTensor& outgoing) {
+  if (outgoing.in_parts) return write_parts(file, outgoing);
   const Tensor tensor = outgoing.load().to(Device::kCpu).contiguous();
   if (tensor.shape() != outgoing.shape || tensor.dtype() != outgoing.dtype)
     failed("tensor {} was announced as {}{} but is {}", in_quotes(outgoing.name), name_of(outgoing.dtype),

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/mapped_parts.h"
 #include "models/gguf_vocabulary.h"
 
 namespace martlet::infer {
@@ -42,6 +43,8 @@ LanguageModel LanguageModel::load(const std::string& path, const models::OpenOpt
   if (model.model_.gguf) {
     if (models::has_vocabulary(*model.model_.gguf))
       model.tokenizer_ = text::Tokenizer::from_gguf(models::gguf_vocabulary(*model.model_.gguf));
+    // The vocabulary's pages, which are read no more.
+    for (const std::string& part : model.model_.gguf->paths()) forget_mapped_file(part);
   } else if (!model.model_.files.tokenizer.empty()) {
     model.tokenizer_ = text::Tokenizer::load(path);
   }

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/mapped_parts.h"
 #include "models/findings.h"
 #include "models/gguf_layout.h"
 #include "models/weight_names.h"
@@ -22,6 +23,10 @@ struct Share {
   NamedWeight named;
   int64_t rows = 0;
 };
+
+std::span<const std::byte> bytes_of(const Tensor& tensor) {
+  return {tensor.host_bytes(), static_cast<size_t>(tensor.byte_count())};
+}
 
 class Loading {
  public:
@@ -142,11 +147,17 @@ class Loading {
       if (is_shared(form)) tensor = tensor.slice(0, rows.begin, end).contiguous();
       if (form == Stored::kPlusOne) tensor = plus(tensor, -1);
       if (form == Stored::kInterleavedHeads) tensor = heads_in_halves(tensor, head_dim(model, path));
-      // Vectors are small and kernels take them as f32.
-      parameter.set(ops::cast(tensor, DType::kF32).reshape(parameter.shape()));
+      // Vectors are small and kernels take them as f32. In memory of their own: a page of the file for each
+      // would hold its neighbours too, and where the system has large pages in its cache 2 MiB of them.
+      const bool mapped = tensor.is_read_only();
+      const Tensor own =
+          tensor.dtype() == DType::kF32 && mapped ? tensor.clone() : ops::cast(tensor, DType::kF32);
+      if (mapped) mapped_.forget(bytes_of(tensor));
+      parameter.set(own.reshape(parameter.shape()));
       return;
     }
     ops::Weight weight = source_.weight(name);
+    const Tensor as_stored = weight.storage();
     if (is_transposed(form)) weight = ops::Weight(weight.unpack().transpose(0, 1).contiguous());
     if (is_shared(form)) weight = weight.rows(rows.begin, end);
     if (form == Stored::kInterleavedHeads) {
@@ -154,6 +165,8 @@ class Loading {
       weight =
           weight.is_packed() ? ops::Weight(weight.format(), halves, weight.columns()) : ops::Weight(halves);
     }
+    // What was copied need not stay in memory twice.
+    if (is_transposed(form) || form == Stored::kInterleavedHeads) mapped_.forget(bytes_of(as_stored));
     parameter.set(weight);
   }
 
@@ -226,6 +239,7 @@ class Loading {
   const formats::TensorSource& source_;
   const KeptWeights& kept_;
   const formats::QuantisedTensors* quantised_;  // null: not of another tool
+  const MappedParts mapped_;
   std::vector<std::pair<std::string, Tensor>> reordered_;
   std::map<std::string, std::vector<Share>> shares_;  // by the usual name
   std::set<std::string> used_;

@@ -91,7 +91,7 @@ void make_one(const std::string& model_path, const OpenOptions& options, std::st
   how.make = [&](std::span<const nn::MadeWeight> weights) {
     for (const nn::MadeWeight& weight : weights) {
       if (weight.path != path || weight.byte_count != bytes.byte_count()) continue;
-      weight.make(bytes);
+      weight.make(bytes, 0);
       made = true;
     }
   };

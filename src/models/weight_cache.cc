@@ -96,23 +96,41 @@ int64_t total_bytes(std::span<const nn::MadeWeight> weights) {
   return bytes;
 }
 
-/// Writes the file; `load` is called with the number of each weight, in order, and gives its bytes.
-void write(const std::string& path, const std::string& made_of, std::span<const nn::MadeWeight> weights,
-           const std::function<Tensor(size_t index)>& load) {
+/// Memory for any part of them.
+Tensor room_for_parts(std::span<const nn::MadeWeight> weights) {
+  int64_t bytes = 0;
+  for (const nn::MadeWeight& weight : weights) bytes = std::max(bytes, nn::part_bytes(weight));
+  return Tensor::empty({bytes}, DType::kU8);
+}
+
+/// Makes a weight part by part, each in `room`, and passes it on; gives the checksum of the whole.
+uint32_t make_in_parts(const nn::MadeWeight& weight, const Tensor& room, const formats::TakeBytes& take) {
+  Checksum sum;
+  nn::each_part(weight, [&](int64_t begin, int64_t end) {
+    const Tensor part = room.slice(0, 0, end - begin);
+    weight.make(part, begin);
+    sum.add(bytes_of(part));
+    take(bytes_of(part));
+  });
+  return sum.value();
+}
+
+/// Makes the weights one after another and writes the file.
+void write(const std::string& path, const std::string& made_of, std::span<const nn::MadeWeight> weights) {
   std::vector<uint32_t> checksums;
   std::vector<std::string> paths;
   std::vector<int64_t> sizes;
   std::vector<formats::OutgoingTensor> tensors;
   std::string formats;
+  const Tensor room = room_for_parts(weights);
   for (size_t i = 0; i < weights.size(); ++i) {
     paths.push_back(weights[i].path);
     sizes.push_back(weights[i].byte_count);
     formats += (i > 0 ? " " : "") + weights[i].format;
-    tensors.emplace_back(weights[i].path, Shape{weights[i].byte_count}, DType::kU8, [&, i] {
-      const Tensor bytes = load(i);
-      checksums.push_back(checksum(bytes_of(bytes)));
-      return bytes;
-    });
+    tensors.emplace_back(weights[i].path, Shape{weights[i].byte_count}, DType::kU8,
+                         [&, i](const formats::TakeBytes& take) {
+                           checksums.push_back(make_in_parts(weights[i], room, take));
+                         });
   }
   const Shape sums{static_cast<int64_t>((weights.size() + 1) * sizeof(uint32_t))};
   tensors.emplace_back(std::string(kChecksums), sums, DType::kU8, [&] {
@@ -165,6 +183,7 @@ std::optional<KeptWeights> WeightCache::make(std::span<const nn::MadeWeight> wei
     return std::nullopt;
   }
   for (const nn::MadeWeight& weight : weights) weight.use(kept->at(weight.path).bytes);
+  release_cached_memory();
   return kept;
 }
 
@@ -175,16 +194,13 @@ std::optional<KeptWeights> WeightCache::keep(std::span<const nn::MadeWeight> wei
   if (check == Check::kLater) uncached.emplace();
   try {
     make_directories(folder_);
-    write(path(), made_of_, weights, [&](size_t index) {
-      const Tensor bytes = Tensor::empty({weights[index].byte_count}, DType::kU8);
-      weights[index].make(bytes);
-      return bytes;
-    });
+    write(path(), made_of_, weights);
   } catch (const Error& error) {
     // It would only have saved time.
     if (error.code() == ErrorCode::kInterrupted) throw;
     return std::nullopt;
   }
+  release_cached_memory();
   return load(Check::kLater);
 }
 

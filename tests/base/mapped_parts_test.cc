@@ -1,6 +1,8 @@
 #include "base/mapped_parts.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <vector>
 
@@ -33,6 +35,52 @@ TEST(MappedParts, PagesOfFilesAreLetGoAndOthersStay) {
   std::vector<char> block(kBytes, 'x');
   forget_mapped(std::as_bytes(std::span(block)));
   EXPECT_EQ(std::count(block.begin(), block.end(), 'x'), static_cast<int64_t>(kBytes));
+}
+
+TEST(MappedParts, OneFileIsLetGoAndAnotherStays) {
+  const TemporaryFolder folder;
+  const auto touched = [](const MappedFile& file) {
+    int64_t total = 0;
+    for (size_t i = 0; i < file.bytes().size(); i += 4096) total += static_cast<int64_t>(file.bytes()[i]);
+    return total;
+  };
+  write_file(folder / "one", std::string(kBytes, 'y'));
+  write_file(folder / "other", std::string(kBytes, 'z'));
+  std::filesystem::create_symlink(folder / "one", folder / "link");
+  const MappedFile one(folder / "one"), other(folder / "other");
+  const int64_t before = touched(one) + touched(other);
+  const int64_t held = process_memory().now;
+  forget_mapped_file(folder / "link");
+  EXPECT_LT(process_memory().now, held - static_cast<int64_t>(kBytes) / 2);
+  EXPECT_GT(process_memory().now, held - static_cast<int64_t>(kBytes) * 3 / 2);
+  forget_mapped_file(folder / "no such file");
+  EXPECT_EQ(touched(one) + touched(other), before);
+}
+
+TEST(MappedParts, AFewBytesTakeTheirWholePagesWithThem) {
+  const TemporaryFolder folder;
+  write_file(folder / "f", std::string(size_t{1} << 20, 'y'));
+  const MappedFile file(folder / "f");
+  const MappedParts parts;
+  EXPECT_EQ(file.bytes()[5000], std::byte{'y'});
+  const auto in_memory = [&]() -> int64_t {
+    std::ifstream maps("/proc/self/smaps");
+    bool here = false;
+    for (std::string line; std::getline(maps, line);) {
+      if (line.find(folder / "f") != std::string::npos) here = true;
+      if (here && line.starts_with("Rss:")) return std::stoll(line.substr(4));
+    }
+    return -1;
+  };
+  const int64_t before = in_memory();
+  EXPECT_GT(before, 0);
+  parts.forget(file.bytes().subspan(4500, 3));
+  EXPECT_LT(in_memory(), before);
+  EXPECT_EQ(file.bytes()[4500], std::byte{'y'});
+  // What is no file's keeps its values.
+  std::vector<char> block(10000, 'x');
+  parts.forget(std::as_bytes(std::span(block)));
+  EXPECT_EQ(std::count(block.begin(), block.end(), 'x'), 10000);
 }
 
 }  // namespace

@@ -5,11 +5,15 @@
 #include <fstream>
 #include <gtest/gtest.h>
 #include <optional>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/random.h"
 #include "drawn_file.h"
 #include "run_program.h"
+#include "tensor/allocator.h"
 
 namespace martlet::cli {
 namespace {
@@ -69,6 +73,23 @@ class LargeModel : public ::testing::Test {
     return path() + " --prompts " + scratch_.path() + "/p.jsonl -n 6 --temp 0 --ignore-eos --json";
   }
 
+  /// What `run` holds at most, pages of files included.
+  int64_t peak_bytes(const std::string& its_words) const {
+    const std::string command = std::string("exec ") + MARTLET_PROGRAM + " run " + its_words + " > " +
+                                scratch_.path() + "/out 2> " + scratch_.path() + "/err";
+    release_cached_memory();  // a child counts from what it has of this process
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      ::_exit(127);
+    }
+    int status = 0;
+    rusage usage{};
+    EXPECT_EQ(::wait4(child, &status, 0, &usage), child);
+    EXPECT_EQ(status, 0) << read_file(scratch_.path() + "/err");
+    return usage.ru_maxrss * int64_t{1024};
+  }
+
   Scratch scratch_;
 };
 
@@ -92,6 +113,21 @@ TEST_F(LargeModel, RunsInHalfItsSizeWithTheSameReplies) {
                                 scratch_.path() + "/err";
     EXPECT_EQ(std::system(command.c_str()), 0) << read_file(scratch_.path() + "/err");
     EXPECT_EQ(ids_of(read_file(out)), ids_of(free.out)) << "start " << start;
+  }
+}
+
+TEST_F(LargeModel, NoStartHoldsItsWeightsTwice) {
+  const auto size = static_cast<int64_t>(fs::file_size(path()));
+  // What the program itself takes: its code, threads, keys and values, and the parts that weights are made
+  // in.
+  constexpr int64_t kBesideWeights = 40 << 20;
+  std::string replies;
+  for (const char* start : {"first", "second", "without a cache"}) {
+    const bool cached = start != std::string("without a cache");
+    EXPECT_LT(peak_bytes(words() + (cached ? "" : " --weight-cache off")), size + kBesideWeights) << start;
+    const std::string out = read_file(scratch_.path() + "/out");
+    if (replies.empty()) replies = ids_of(out).at(0);
+    EXPECT_EQ(ids_of(out).at(0), replies) << start;
   }
 }
 

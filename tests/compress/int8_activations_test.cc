@@ -1,5 +1,6 @@
 #include "compress/int8_activations.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -122,6 +123,41 @@ TEST(Int8Activations, GivesTheHeadTwoCodesUnlessAsked) {
   EXPECT_EQ(codes(*head), 0);
   nn::apply_rewrite(model, everywhere(), kOnly, history);
   EXPECT_EQ(codes(*head), 1);
+}
+
+TEST(Int8Activations, PartsOfAWeightAreThoseOfTheWhole) {
+  Draws draws(6);
+  for (const int64_t rows : {16, 40, 96, 100}) {
+    auto module = std::make_shared<nn::PlainFeedForward>(64, rows, ops::Unary::kRelu, false);
+    const ops::Weight plain = draws.q4_0(rows, 64);
+    dynamic_cast<nn::AffineLinear&>(*module->up_proj).weight.set(plain);
+    const std::vector<uint8_t> whole = plain.interleaved().storage().to_vector<uint8_t>();
+    const int64_t groups = (rows + ops::kGroupRows - 1) / ops::kGroupRows;
+    for (int64_t step = 1; step <= groups; ++step) {
+      std::vector<int64_t> told;
+      nn::ApplyOptions how;
+      how.forget = [&](const Tensor& replaced) {
+        EXPECT_EQ(replaced.host_bytes(), plain.storage().host_bytes()) << "from the first row on";
+        told.push_back(replaced.dim(0));
+      };
+      how.make = [&](std::span<const nn::MadeWeight> weights) {
+        ASSERT_EQ(weights.size(), 1u);
+        const nn::MadeWeight& weight = weights[0];
+        EXPECT_EQ(weight.unit_bytes * groups, weight.byte_count);
+        for (int64_t begin = 0; begin < groups; begin += step) {
+          const int64_t count = std::min(step, groups - begin);
+          const Tensor part = Tensor::empty({count * weight.unit_bytes}, DType::kU8);
+          weight.make(part, begin * weight.unit_bytes);
+          const auto from = whole.begin() + begin * weight.unit_bytes;
+          EXPECT_EQ(part.to_vector<uint8_t>(), std::vector<uint8_t>(from, from + part.byte_count()));
+          EXPECT_EQ(told.back(), std::min(rows, (begin + count) * ops::kGroupRows)) << "rows that are done";
+        }
+      };
+      nn::RewriteHistory history;
+      nn::apply_rewrite(module, everywhere(), kOnly, history, how);
+      EXPECT_EQ(static_cast<int64_t>(told.size()), (groups + step - 1) / step);
+    }
+  }
 }
 
 TEST(Int8Activations, TellsOfTheBytesThatItReplaced) {

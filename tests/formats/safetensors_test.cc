@@ -39,6 +39,29 @@ TEST(Safetensors, EveryDtypeAndShapeComesBackBitForBit) {
   }
 }
 
+TEST(Safetensors, TensorsThatComeInPartsAreWrittenAsThoseThatComeWhole) {
+  const TemporaryDirectory directory;
+  const std::vector<OutgoingTensor> whole = random_tensors(6);
+  std::vector<OutgoingTensor> parts;
+  for (const OutgoingTensor& tensor : whole)
+    parts.emplace_back(tensor.name, tensor.shape, tensor.dtype, [&tensor](const TakeBytes& take) {
+      const Tensor values = tensor.load();
+      const std::span bytes(values.host_bytes(), static_cast<size_t>(values.byte_count()));
+      for (size_t begin = 0; begin < bytes.size(); begin += 7)
+        take(bytes.subspan(begin, std::min<size_t>(7, bytes.size() - begin)));
+    });
+  write_safetensors(directory / "whole.safetensors", whole);
+  write_safetensors(directory / "parts.safetensors", parts);
+  EXPECT_EQ(read_file(directory / "parts.safetensors"), read_file(directory / "whole.safetensors"));
+  // And none may have more or fewer than it said.
+  for (const size_t count : {0, 3, 5}) {
+    const std::vector<OutgoingTensor> wrong = {
+        {"w", {4}, DType::kU8, [&](const TakeBytes& take) { take(std::vector<std::byte>(count)); }}};
+    EXPECT_THROW(write_safetensors(directory / "wrong.safetensors", wrong), Error) << count;
+    EXPECT_FALSE(file_exists(directory / "wrong.safetensors"));
+  }
+}
+
 TEST(Safetensors, WrittenTensorsAreAlignedAndReadWithoutCopy) {
   const TemporaryDirectory directory;
   const std::string path = directory / "model.safetensors";

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <gtest/gtest.h>
 
+#include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
 #include "base/temporary_folder.h"
@@ -21,12 +22,12 @@ class WeightCacheTest : public ::testing::Test {
     for (int i = 0; i < 3; ++i) {
       const std::string path = "layers." + std::to_string(i) + ".weight";
       all.push_back({path, 1000 + 64 * i,
-                     [this, seed, i](const Tensor& bytes) {
-                       ++made;
+                     [this, seed, i](const Tensor& bytes, int64_t begin) {
+                       made += begin == 0;
                        const Philox random(seed, static_cast<uint64_t>(i));
                        for (int64_t at = 0; at < bytes.element_count(); ++at)
                          bytes.mutable_data<uint8_t>()[at] =
-                             static_cast<uint8_t>(random.bits(static_cast<uint64_t>(at)));
+                             static_cast<uint8_t>(random.bits(static_cast<uint64_t>(begin + at)));
                      },
                      [this, path](const Tensor& bytes) { used[path] = bytes.to_vector<uint8_t>(); }});
     }
@@ -130,6 +131,59 @@ TEST_F(WeightCacheTest, GoesOnWithoutADiskThatTakesIt) {
     EXPECT_EQ(used.size(), 3u);
   }
   EXPECT_EQ(read_file(folder_ / "weights"), "a file where the folder would be");
+}
+
+TEST_F(WeightCacheTest, ALargeWeightIsMadeInPartsAndNeverHeldWhole) {
+  constexpr int64_t kUnit = 96 * 1024, kBytes = 300 * kUnit;
+  std::vector<nn::MadeWeight> large = weights(10);
+  int64_t next = 0;
+  const auto byte_at = [](int64_t at) { return static_cast<uint8_t>(at * 2654435761 >> 13); };
+  large.push_back({"large.weight",
+                   kBytes,
+                   [&](const Tensor& bytes, int64_t begin) {
+                     EXPECT_EQ(begin, next) << "in order, without gap";
+                     EXPECT_EQ(begin % kUnit, 0);
+                     next = begin + bytes.byte_count();
+                     for (int64_t at = 0; at < bytes.byte_count(); ++at)
+                       bytes.mutable_data<uint8_t>()[at] = byte_at(begin + at);
+                   },
+                   [&](const Tensor& bytes) { EXPECT_TRUE(bytes.is_read_only()) << "mapped"; },
+                   {},
+                   kUnit});
+  reset_memory_peaks(Device::kCpu);
+  const int64_t before = system_memory_use(Device::kCpu).now;
+  const std::optional<KeptWeights> kept = cache("", int64_t{1} << 30).make(large, Check::kNow);
+  ASSERT_TRUE(kept.has_value());
+  EXPECT_EQ(next, kBytes);
+  EXPECT_LT(system_memory_use(Device::kCpu).peak, before + kBytes / 3);
+  EXPECT_LE(system_memory_use(Device::kCpu).now, before) << "nothing stays behind";
+  const Tensor& bytes = kept->at("large.weight").bytes;
+  ASSERT_EQ(bytes.byte_count(), kBytes);
+  int64_t wrong = 0;
+  for (int64_t at = 0; at < kBytes; ++at) wrong += bytes.data<uint8_t>()[at] != byte_at(at);
+  EXPECT_EQ(wrong, 0);
+  EXPECT_TRUE(cache("", int64_t{1} << 30).load(Check::kNow).has_value()) << "its checksum is of the whole";
+}
+
+TEST_F(WeightCacheTest, WhatFailsHalfWayLeavesNoFileAndIsMadeInMemory) {
+  for (const Check check : {Check::kNow, Check::kLater}) {
+    std::vector<nn::MadeWeight> failing = weights(11);
+    int calls = 0;
+    failing[1].make = [&, make = failing[1].make](const Tensor& bytes, int64_t begin) {
+      if (++calls == 1) fail(ErrorCode::kExhausted, "the disk is full");
+      make(bytes, begin);
+    };
+    made = 0;
+    used.clear();
+    EXPECT_FALSE(cache().make(failing, check).has_value());
+    EXPECT_EQ(calls, 2);
+    EXPECT_EQ(made, 4) << "the first twice, the others once";
+    EXPECT_TRUE(fs::is_empty(folder_ / "weights"));
+    const auto in_memory = used;
+    EXPECT_TRUE(cache("another").make(weights(11), check).has_value());
+    EXPECT_EQ(used, in_memory);
+    fs::remove(cache().path());
+  }
 }
 
 TEST_F(WeightCacheTest, KeepsNoMoreThanItMay) {

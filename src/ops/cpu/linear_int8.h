@@ -20,11 +20,11 @@ void multiply_int8(const Tensor& x, std::span<const Int8Product> products);
 
 /// Bytes of a packed weight when it is interleaved; 0 where `Weight::interleaved` would leave it as it is.
 int64_t interleaved_bytes(const Weight& weight);
-/// As `Weight::interleaved`, into `bytes`: u8 [interleaved_bytes(weight)], which the result shares. It will
-/// be multiplied by activations of one code or of two.
-Weight interleaved_into(const Weight& weight, const Tensor& bytes, int activation_codes = 1);
-/// What `interleaved_into` gave for such a weight, interleaved itself by now or not, from the bytes that it
-/// wrote; they may be read-only.
+/// As `Weight::interleaved`, sixteen rows (kGroupRows) to a group: groups from `begin` on into `bytes`, u8
+/// with whole groups of them.
+void interleave_groups(const Weight& weight, int64_t begin, const Tensor& bytes);
+/// The interleaved form of such a weight, interleaved itself by now or not, from all that `interleave_groups`
+/// wrote, which may be read-only. It will be multiplied by activations of one code or of two.
 Weight interleaved_from(const Weight& weight, const Tensor& bytes, int activation_codes = 1);
 
 /// Rows of an interleaved weight as f32: row begin + i to out + i * columns.

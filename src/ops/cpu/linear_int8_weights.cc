@@ -1,5 +1,7 @@
 // Interleaved weights: made, taken over from bytes that were kept, and unpacked.
 
+#include <algorithm>
+
 #include "ops/cpu/linear_int8.h"
 #include "ops/packed/interleaved.h"
 
@@ -19,11 +21,12 @@ int64_t interleaved_bytes(const Weight& weight) {
   return groups_of(weight) * format->group_bytes(weight.columns());
 }
 
-Weight interleaved_into(const Weight& weight, const Tensor& bytes, int activation_codes) {
-  const Weight result = interleaved_from(weight, bytes, activation_codes);
-  interleave(result.interleaved_format(), weight.storage().host_bytes(), weight.rows(), weight.columns(),
-             bytes.mutable_host_bytes());
-  return result;
+void interleave_groups(const Weight& weight, int64_t begin, const Tensor& bytes) {
+  const InterleavedFormat& format = *interleaved_format(weight.format());
+  const int64_t groups = bytes.byte_count() / format.group_bytes(weight.columns());
+  const int64_t end = std::min(weight.rows(), (begin + groups) * kGroupRows);
+  const Tensor rows = weight.storage().slice(0, begin * kGroupRows, end);
+  interleave(format, rows.host_bytes(), rows.dim(0), weight.columns(), bytes.mutable_host_bytes());
 }
 
 Weight interleaved_from(const Weight& weight, const Tensor& bytes, int activation_codes) {
