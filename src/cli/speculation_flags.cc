@@ -6,6 +6,7 @@
 #include "base/human.h"
 #include "cli/model_flags.h"
 #include "cli/store.h"
+#include "infer/ngram_drafter.h"
 #include "nn/decoder.h"
 #include "plan/catalogue.h"
 

@@ -59,6 +59,7 @@ class Generation {
       if (options_.drafter) {
         sequence.drafter = options_.drafter();
         sequence.text = *sequence.prompt;
+        sequence.drafter->begin(sequence.text);
       }
       look_ahead(sequence);
     }
@@ -181,17 +182,27 @@ class Generation {
   }
 
   void make_guesses(std::span<const Ready> ready) const {
-    const int64_t most = draft_length_.choose(static_cast<int64_t>(ready.size()));
-    for (const Ready& each : ready) each.sequence->guesses = guess(*each.sequence, most);
+    const auto sequences = static_cast<int64_t>(ready.size());
+    for (const Ready& each : ready) {
+      Sequence& sequence = *each.sequence;
+      const int64_t most = most_guesses(sequence);
+      if (most <= 0) continue;
+      const bool is_free = sequence.drafter->is_free();
+      const int64_t made = is_free ? most : std::min(most, draft_length_.choose(sequences));
+      if (made == 0) continue;
+      Draft draft = sequence.drafter->draft(sequence.text, made, sequence.cache);
+      if (is_free && !draft.ids.empty())
+        draft.ids.resize(static_cast<size_t>(draft_length_.choose(sequences, draft.chances)));
+      sequence.guesses = std::move(draft.ids);
+    }
   }
 
-  std::vector<int32_t> guess(Sequence& sequence, int64_t most) const {
-    const auto length = static_cast<int64_t>(sequence.text.size());
-    // Not past the tokens that are wanted, nor to where ids are forgotten.
-    most = std::min(most, options_.max_new_tokens - static_cast<int64_t>(sequence.result.ids.size()) - 1);
-    if (limit() > 0) most = std::min(most, limit() - length);
-    if (most <= 0 || sequence.forgotten > 0) return {};
-    return sequence.drafter->draft(sequence.text, most, sequence.cache);
+  /// Not past the tokens that are wanted, nor to where ids are forgotten.
+  int64_t most_guesses(const Sequence& sequence) const {
+    const auto written = static_cast<int64_t>(sequence.result.ids.size());
+    int64_t most = std::min(options_.draft_tokens, options_.max_new_tokens - written - 1);
+    if (limit() > 0) most = std::min(most, limit() - static_cast<int64_t>(sequence.text.size()));
+    return sequence.forgotten > 0 ? 0 : most;
   }
 
   /// Picks the next tokens of sequences that are read to their end: one, and one more behind every guess that

@@ -6,12 +6,6 @@
 namespace martlet::infer {
 namespace {
 
-uint64_t hash_of(std::span<const int32_t> run) {
-  uint64_t hash = 1469598103934665603u;  // FNV-1a over tokens
-  for (const int32_t id : run) hash = (hash ^ static_cast<uint32_t>(id)) * 1099511628211u;
-  return hash;
-}
-
 /// A draft ends where the model that makes it is less sure than this.
 constexpr double kLeastProbability = 0.4;
 
@@ -60,67 +54,43 @@ class FirstLayers final : public nn::KvCache {
 
 }  // namespace
 
-size_t NgramDrafter::continuation(std::span<const int32_t> ids) const {
-  for (size_t n = std::min(kLongest, ids.size()); n >= kShortest; --n) {
-    const std::span<const int32_t> run = ids.last(n);
-    const auto found = after_[n].find(hash_of(run));
-    if (found == after_[n].end()) continue;
-    // Two runs may share a hash.
-    const size_t at = found->second;
-    if (std::equal(run.begin(), run.end(), ids.begin() + static_cast<int64_t>(at - n))) return at;
-  }
-  return 0;
-}
-
-std::vector<int32_t> NgramDrafter::draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache&) {
-  // The last token's runs go in later: they would find themselves.
-  for (; known_ + 1 < ids.size(); ++known_)
-    for (size_t n = kShortest; n <= std::min(kLongest, known_ + 1); ++n)
-      after_[n][hash_of(ids.subspan(known_ + 1 - n, n))] = known_ + 1;
-  const size_t from = continuation(ids);
-  std::vector<int32_t> guesses;
-  if (from == 0) return guesses;
-  // Behind the text's end stand the guesses: what repeats goes on repeating.
-  for (size_t i = from; static_cast<int64_t>(guesses.size()) < most; ++i)
-    guesses.push_back(i < ids.size() ? ids[i] : guesses[i - ids.size()]);
-  return guesses;
-}
-
-std::vector<int32_t> ModelDrafter::draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache&) {
+Draft ModelDrafter::draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache&) {
   if (ids.empty()) return {};
   const auto [held, same] = std::mismatch(read_.begin(), read_.end(), ids.begin(), ids.end());
   const auto common = std::min(static_cast<size_t>(held - read_.begin()), ids.size() - 1);
   read_.resize(common);
   cache_.truncate(static_cast<int64_t>(common));
-  const std::vector<int32_t> guesses = likely(model_, ids.subspan(common), ids.size(), most, cache_);
+  std::vector<int32_t> guesses = likely(model_, ids.subspan(common), ids.size(), most, cache_);
   read_.assign(ids.begin(), ids.end());
   read_.insert(read_.end(), guesses.begin(), guesses.end());
   read_.resize(static_cast<size_t>(cache_.length()));
-  return guesses;
+  return {std::move(guesses)};
 }
 
-std::vector<int32_t> EarlyDrafter::draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) {
+Draft EarlyDrafter::draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) {
   const int64_t held = read.length();
   if (held >= static_cast<int64_t>(ids.size())) return {};
   FirstLayers cache(read);
-  const std::vector<int32_t> guesses =
+  std::vector<int32_t> guesses =
       likely(model_, ids.subspan(static_cast<size_t>(held)), ids.size(), most, cache);
   read.truncate(held);
-  return guesses;
+  return {std::move(guesses)};
 }
 
-int64_t DraftLength::choose(int64_t sequences) const {
+int64_t DraftLength::choose(int64_t sequences, std::span<const double> chances) const {
   if (token_seconds_ == 0) return 0;
   constexpr double kMostLost = 0.02;
-  if (spent_ - gained_ > kMostLost * whole_) return 0;
+  constexpr double kMostLostTokens = 2;  // before so much was gained or written
+  if (spent_ - gained_ > kMostLost * whole_ + kMostLostTokens * token_seconds_) return 0;
   // Tokens of a forward with so many guesses, over what it takes.
   const double alone = token_seconds_ * static_cast<double>(sequences);
   double best = static_cast<double>(sequences) / alone;
   double tokens = 1;
   double all_hold = 1;
   int64_t length = 0;
-  for (int64_t guesses = 1; guesses <= most_; ++guesses) {
-    all_hold *= held_;
+  const int64_t most = chances.empty() ? most_ : std::min(most_, static_cast<int64_t>(chances.size()));
+  for (int64_t guesses = 1; guesses <= most; ++guesses) {
+    all_hold *= chances.empty() ? held_ : chances[static_cast<size_t>(guesses - 1)];
     tokens += all_hold;
     const double rate = static_cast<double>(sequences) * tokens /
                         (alone + guess_seconds_ * static_cast<double>(guesses * sequences));
@@ -139,16 +109,22 @@ void DraftLength::learn(const Forward& forward) {
   const auto accepted = static_cast<double>(forward.accepted);
   whole_ += forward.guessing + forward.reading;
   spent_ += forward.guessing;
+  const double each = forward.reading / sequences;
   if (forward.drafted == 0) {
-    const double each = forward.reading / sequences;
     // Before any was read, a guess is taken to cost a quarter of a token.
-    if (token_seconds_ == 0) guess_seconds_ = each / 4;
-    token_seconds_ += (token_seconds_ == 0 ? 1.0 : kNew) * (each - token_seconds_);
+    if (plain_ == 0) guess_seconds_ = each / 4;
+    token_seconds_ += std::max(kNew, 1 / static_cast<double>(++plain_)) * (each - token_seconds_);
     held_ += kForgotten * (kFirstHeld - held_);
     return;
   }
-  const double extra = std::max(0.0, forward.reading - token_seconds_ * sequences);
-  guess_seconds_ += kNew * ((forward.guessing + extra) / drafted - guess_seconds_);
+  // It would not have taken longer without guesses.
+  token_seconds_ = std::min(token_seconds_, each);
+  // Nor is a guess dearer than a token: what is above, such as another process that had the processor for a
+  // while, says nothing of guesses.
+  const double extra = std::min(forward.reading - token_seconds_ * sequences, token_seconds_ * drafted);
+  extra_ += forward.guessing + extra - kNew * extra_;
+  read_ += drafted - kNew * read_;
+  guess_seconds_ = extra_ / read_;
   spent_ += extra;
   gained_ += accepted * token_seconds_;
   // Guesses behind a sequence's first wrong one say nothing.

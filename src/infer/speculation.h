@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "infer/kv_cache.h"
@@ -16,30 +15,22 @@
 
 namespace martlet::infer {
 
+struct Draft {
+  std::vector<int32_t> ids;
+  std::vector<double> chances = {};  ///< of each to hold where those before it did; empty: not known
+};
+
 /// Guesses what comes next in one sequence.
 class Drafter {
  public:
   virtual ~Drafter() = default;
+  /// Called once, before the first draft.
+  virtual void begin(std::span<const int32_t>) {}
   /// At most `most` guesses of what follows `ids`: prompt and reply, which only grow from call to call.
   /// `read`: what the model that is guessed for has read of them, their beginning; as it was, afterwards.
-  virtual std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) = 0;
-};
-
-/// What followed the last few tokens when they stood in the text before. Saxena, "Prompt Lookup Decoding",
-/// 2023.
-class NgramDrafter final : public Drafter {
- public:
-  std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) override;
-
- private:
-  static constexpr size_t kShortest = 2;
-  static constexpr size_t kLongest = 5;
-
-  /// Where the text went on after the same last tokens, the longest run of them first; 0: nowhere.
-  size_t continuation(std::span<const int32_t> ids) const;
-
-  size_t known_ = 0;                                          // ids whose runs are in the tables
-  std::unordered_map<uint64_t, size_t> after_[kLongest + 1];  // run of n tokens -> position behind it
+  virtual Draft draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) = 0;
+  /// Whether guesses cost nothing to make: then all are made, and their chances say how many are read.
+  virtual bool is_free() const { return false; }
 };
 
 /// What a smaller model of the same vocabulary says.
@@ -47,7 +38,7 @@ class ModelDrafter final : public Drafter {
  public:
   explicit ModelDrafter(nn::Model& model)
       : model_(model), cache_(model.shape().layers, model.shape().lead_positions) {}
-  std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) override;
+  Draft draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) override;
 
  private:
   nn::Model& model_;
@@ -62,7 +53,7 @@ class EarlyDrafter final : public Drafter {
  public:
   /// nn::DecoderModel::first_layers of the model that is guessed for.
   explicit EarlyDrafter(nn::Model& first_layers) : model_(first_layers) {}
-  std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) override;
+  Draft draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) override;
 
  private:
   nn::Model& model_;
@@ -74,8 +65,9 @@ class DraftLength {
  public:
   explicit DraftLength(int64_t most) : most_(most) {}
 
-  /// Guesses to make for each of `sequences` that run together; 0: none.
-  int64_t choose(int64_t sequences) const;
+  /// Guesses to read for one of `sequences` that run together, 0: none. `chances`: of the guesses that there
+  /// are; empty: they are not made yet.
+  int64_t choose(int64_t sequences, std::span<const double> chances = {}) const;
 
   struct Forward {
     int64_t sequences = 0;
@@ -92,7 +84,10 @@ class DraftLength {
 
   int64_t most_;
   double token_seconds_ = 0;  // of one sequence in a forward without guesses; 0: not known yet
-  double guess_seconds_ = 0;  // what a guess costs, and adds to a forward
+  double guess_seconds_ = 0;  // what a guess costs, and adds to a forward: of late, `extra_` / `read_`
+  double extra_ = 0;
+  double read_ = 0;
+  int64_t plain_ = 0;         // forwards without guesses
   double held_ = kFirstHeld;  // of guesses that were looked at
   double spent_ = 0;
   double gained_ = 0;

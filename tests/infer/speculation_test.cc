@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "base/thread_pool.h"
 #include "infer/generate.h"
+#include "infer/ngram_drafter.h"
 #include "models/open.h"
 #include "nn/decoder.h"
 #include "plan/catalogue.h"
@@ -16,46 +17,6 @@ namespace martlet::infer {
 namespace {
 
 constexpr int64_t kVocabulary = 97;
-
-/// The definition: what followed the longest run of five to two last tokens where it stood last.
-std::vector<int32_t> looked_up(const std::vector<int32_t>& ids, int64_t most) {
-  for (size_t n = std::min<size_t>(5, ids.size()); n >= 2; --n)
-    for (size_t end = ids.size() - 1; end >= n; --end) {
-      if (!std::equal(ids.end() - static_cast<int64_t>(n), ids.end(),
-                      ids.begin() + static_cast<int64_t>(end - n)))
-        continue;
-      std::vector<int32_t> text = ids;
-      for (int64_t i = 0; i < most; ++i) text.push_back(text[end + static_cast<size_t>(i)]);
-      return {text.begin() + static_cast<int64_t>(ids.size()), text.end()};
-    }
-  return {};
-}
-
-TEST(NgramDrafter, GuessesWhatFollowedTheLongestRunWhereItStoodLast) {
-  const Philox random(4);
-  uint64_t draw = 0;
-  GrowingKvCache unused(1);
-  for (int text = 0; text < 20; ++text) {
-    NgramDrafter drafter;
-    std::vector<int32_t> ids;
-    for (int step = 0; step < 60; ++step) {
-      for (uint64_t i = 0; i <= random.below(draw, 3); ++i)
-        ids.push_back(static_cast<int32_t>(random.below(++draw, 3)));
-      ++draw;
-      if (ids.size() >= 2) {
-        EXPECT_EQ(drafter.draft(ids, 7, unused), looked_up(ids, 7));
-      }
-    }
-  }
-}
-
-TEST(NgramDrafter, GuessesNothingOfNewText) {
-  NgramDrafter drafter;
-  GrowingKvCache unused(1);
-  EXPECT_TRUE(drafter.draft(std::vector<int32_t>{}, 4, unused).empty());
-  EXPECT_TRUE(drafter.draft(std::vector<int32_t>{1}, 4, unused).empty());
-  EXPECT_TRUE(drafter.draft(std::vector<int32_t>{1, 2, 3, 4, 5}, 4, unused).empty());
-}
 
 /// Seconds that a text of `tokens` takes, where a forward takes 1 and a little for each guess, guesses cost
 /// nothing to make and hold with that probability.
@@ -91,11 +52,52 @@ TEST(DraftLength, GuessesFarWhereTheyHoldAndLosesLittleWhereTheyDoNot) {
   EXPECT_LT(seconds_for(2000, 0.8, 0.1, longest), 2000 * 0.5);
 }
 
+TEST(DraftLength, ReadsGuessesAsFarAsTheirChancesPay) {
+  DraftLength length(16);
+  EXPECT_EQ(length.choose(1, std::vector<double>(16, 1.0)), 0) << "what a token takes is not known";
+  length.learn({.sequences = 1, .reading = 1});
+  EXPECT_EQ(length.choose(1, std::vector<double>(16, 1.0)), 16);
+  EXPECT_EQ(length.choose(1, std::vector<double>(20, 1.0)), 16);
+  EXPECT_EQ(length.choose(1, std::vector<double>(3, 1.0)), 3);
+  EXPECT_EQ(length.choose(1, std::vector<double>(16, 0.1)), 0);
+  for (const size_t sure : {1, 5, 12}) {
+    std::vector<double> chances(16, 0.05);
+    std::fill_n(chances.begin(), sure, 0.99);
+    EXPECT_EQ(length.choose(1, chances), static_cast<int64_t>(sure));
+  }
+  // A doubtful one among sure ones is worth it, where guesses are cheap.
+  std::vector<double> chances(16, 1.0);
+  chances[0] = 0.5;
+  EXPECT_EQ(length.choose(1, chances), 16);
+}
+
+TEST(DraftLength, OneSlowForwardIsNotTakenForWhatATokenTakes) {
+  DraftLength length(16);
+  length.learn({.sequences = 1, .reading = 5});
+  length.learn({.sequences = 1, .drafted = 1, .refuted = 1, .reading = 1.5});
+  length.learn({.sequences = 1, .drafted = 1, .refuted = 1, .reading = 2.5});
+  // A token takes 1.5 at most, and a guess that adds half of one pays where it holds more often than not.
+  EXPECT_EQ(length.choose(1, std::vector<double>(1, 0.2)), 0);
+  EXPECT_EQ(length.choose(1, std::vector<double>(1, 0.9)), 1);
+}
+
+TEST(DraftLength, AnotherProcessThatHadTheProcessorDoesNotEndGuessing) {
+  DraftLength length(16);
+  const auto read_guesses = [&](double seconds) {
+    length.learn({.sequences = 1, .drafted = 4, .accepted = 4, .reading = seconds});
+  };
+  length.learn({.sequences = 1, .reading = 1});
+  for (int i = 0; i < 3; ++i) read_guesses(1.4);
+  read_guesses(50);
+  for (int i = 0; i < 3; ++i) read_guesses(1.4);
+  EXPECT_GT(length.choose(1), 0);
+}
+
 /// Guesses that are right, but for some.
 class Knowing final : public Drafter {
  public:
   Knowing(std::vector<std::vector<int32_t>> texts, double wrong) : texts_(std::move(texts)), wrong_(wrong) {}
-  std::vector<int32_t> draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache&) override {
+  Draft draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache&) override {
     std::vector<int32_t> guesses;
     for (const std::vector<int32_t>& text : texts_) {
       if (text.size() < ids.size() || !std::equal(ids.begin(), ids.end(), text.begin())) continue;
@@ -103,7 +105,7 @@ class Knowing final : public Drafter {
         guesses.push_back(random_.uniform(draw_++) < wrong_ ? (text[i] + 1) % kVocabulary : text[i]);
       break;
     }
-    return guesses;
+    return {std::move(guesses)};
   }
 
  private:
