@@ -115,6 +115,7 @@ class SoftmaxAttention final : public AttentionCore {
   std::string_view kind() const override { return "SoftmaxAttention"; }
   std::string details() const override;
   Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch) override;
+  const ops::AttentionOptions& options() const { return options_; }
   /// How its keys and values are kept in a cache.
   ops::CacheFormat cache_format() const { return cache_format_; }
   /// The same with another format.

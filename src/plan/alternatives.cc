@@ -7,6 +7,7 @@
 
 #include "base/human.h"
 #include "nn/tree.h"
+#include "plan/run_speed.h"
 
 namespace martlet::plan {
 namespace {
@@ -78,13 +79,11 @@ std::vector<Alternative> alternatives(const std::shared_ptr<nn::Model>& tree, co
     // A tenth less at least: between formats of as many bits there is nothing to be had.
     if (bytes * 10 > plan.needs.block_bytes() * 9 || sample.columns() % format.block_elements != 0) continue;
     const int64_t total = plan.needs.others() + bytes + plan.spare;
-    const ProductSpeed* speed = machine.find(type);
-    const double seconds = speed == nullptr ? 0 : static_cast<double>(bytes) / speed->one_row_bytes_per_s;
     std::string text =
         fmt::format("takes {}, {}", bytes_text(total),
                     static_cast<uint64_t>(total) <= goal.memory ? "which fits" : "too much to hold");
-    if (seconds > 0)
-      text += fmt::format(", at most {:.1f} tokens/s held", static_cast<double>(goal.batch) / seconds);
+    text += fmt::format(", {:.1f} tokens/s held",
+                        static_cast<double>(goal.batch) / decode_seconds(tree, goal, machine, {type, bytes}));
     text += fmt::format("; changes the weights by {:.2g} % (`martlet quantize --to {}` makes it)",
                         100 * packing_error(values, format), type);
     all.push_back({fmt::format("weights in {}", type), std::move(text)});

@@ -4,6 +4,7 @@
 
 #include "infer/generate.h"
 #include "plan/quality_loss.h"
+#include "plan/run_speed.h"
 
 namespace martlet::plan {
 namespace {
@@ -26,24 +27,16 @@ std::vector<std::string> packed_types() {
 
 std::vector<double> tokens_per_second(const std::shared_ptr<nn::Model>& tree, const FormatChoice& choice,
                                       const RunGoal& goal, const MachineProfile& machine) {
-  const ProductTimes own = product_times(tree, machine, goal.batch);
-  const double cache_speed = machine.find("f32")->one_row_bytes_per_s;
   std::vector<double> all;
   for (const WeighedFormats& each : choice.weighed) {
-    if (!each.plan.fits()) {
-      all.push_back(0);
-      continue;
-    }
-    ProductTimes times = own;
+    OtherFormats formats{{}, 0, each.formats.cache};
     if (!each.formats.weights.empty()) {
-      const ProductSpeed& speed = *machine.find(usual_format(each.formats.weights));
-      times.one_row += static_cast<double>(each.plan.needs.block_bytes()) / speed.one_row_bytes_per_s -
-                       own.one_row_of_blocks;
-      times.a_row = own.operations_of_blocks / speed.many_rows_operations_per_s;
+      formats.weights = usual_format(each.formats.weights);
+      formats.block_bytes = each.plan.needs.block_bytes();
     }
-    const double held = static_cast<double>(each.plan.needs.cache) * share_of_cache(goal);
-    const auto batch = static_cast<double>(goal.batch);
-    all.push_back(batch / (std::max(times.one_row, batch * times.a_row) + held / cache_speed));
+    all.push_back(each.plan.fits()
+                      ? static_cast<double>(goal.batch) / decode_seconds(tree, goal, machine, formats)
+                      : 0);
   }
   return all;
 }

@@ -49,19 +49,6 @@ std::vector<std::string> weight_types(const nn::Module& tree);
 /// what its first forward brings and doubles (infer/kv_cache.cc).
 int64_t cache_tiles(const RunGoal& goal);
 
-/// Of the room that the caches have at the end, what a new token of the middle of the reply reads.
-double share_of_cache(const RunGoal& goal);
-
-/// Seconds for all products with the matrices of linear layers: `one_row` to read once what a token of each
-/// sequence needs, and `a_row` more for each token of many.
-struct ProductTimes {
-  double one_row = 0;
-  double a_row = 0;
-  double one_row_of_blocks = 0;     ///< of `one_row`
-  double operations_of_blocks = 0;  ///< of one token; `a_row` is what they take
-};
-ProductTimes product_times(const nn::ModulePtr& tree, const MachineProfile& machine, int64_t batch);
-
 /// The bytes alone.
 RunForecast forecast_memory(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal);
 

@@ -3,21 +3,23 @@
 #include <gtest/gtest.h>
 #include <map>
 
-#include "base/error.h"
 #include "infer/kv_cache.h"
 #include "plan/catalogue.h"
+#include "plan/run_speed.h"
 #include "support/random_model.h"
 
 namespace martlet::plan {
 namespace {
 
-/// A machine of round numbers.
-MachineProfile machine() {
-  return {"test", 1, {{"f32", 1e9, 1e10}, {"bf16", 2e9, 2e10}}};
+/// A machine of round numbers, whose attention costs nothing.
+MachineProfile machine_for(const std::shared_ptr<nn::Model>& model, const RunGoal& goal) {
+  MachineProfile machine{"test", 1, {{"f32", 1e9, 1e10}, {"bf16", 2e9, 2e10}}};
+  for (const AttentionKind& kind : attention_kinds(model, goal)) machine.attention.push_back({kind});
+  return machine;
 }
 
 RunPlan plan_of(const std::shared_ptr<nn::Model>& model, const RunGoal& goal) {
-  return plan_run(model, goal, machine(), rewrites());
+  return plan_run(model, goal, machine_for(model, goal), rewrites());
 }
 
 TEST(RunPlan, ForecastsTheCacheThatGenerationGrows) {
@@ -33,28 +35,6 @@ TEST(RunPlan, ForecastsTheCacheThatGenerationGrows) {
     }
     EXPECT_EQ(plan_of(model, goal).forecast.cache_bytes, cache.byte_count()) << goal.prompt_tokens;
   }
-}
-
-TEST(RunPlan, DecodingReadsEveryLinearWeightOnce) {
-  const auto model = martlet::testing::random_llama(2);
-  const int64_t linear = 2 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 48) + 97 * 32;
-  // Two layers of two heads; rows of 8 values lie 16 apart.
-  const double cache = (10 + 1) * 2 * 2 * (8 + 16) * 4.0;
-  EXPECT_NEAR(plan_of(model, {10, 2}).forecast.decode_tokens_per_s, 1e9 / (4.0 * linear + cache), 1);
-}
-
-TEST(RunPlan, DecodingReadsTheChosenExpertsAlone) {
-  Json config = martlet::testing::small_llama_config();
-  config.set("model_type", "mixtral").set("num_local_experts", 8).set("num_experts_per_tok", 2);
-  const auto model = martlet::testing::random_model(config, 2);
-  // Attention, router, and two experts of eight for one token; of two tokens 1 - (3/4)^2 of the experts.
-  const double others = 2 * (2 * 32 * 32 + 2 * 32 * 16 + 8 * 32) + 97 * 32;
-  const double experts = 2 * 8 * 3 * 32 * 48;
-  const double cache = (10 + 1) * 2 * 2 * (8 + 16) * 4.0;
-  const double one = 4 * (others + experts / 4) + cache;
-  EXPECT_NEAR(plan_of(model, {10, 2}).forecast.decode_tokens_per_s, 1e9 / one, 1);
-  const double two = 4 * (others + experts * 0.4375) + 2 * cache;
-  EXPECT_NEAR(plan_of(model, {10, 2, 2}).forecast.decode_tokens_per_s, 2e9 / two, 1);
 }
 
 TEST(RunPlan, SaysWhyEachRewriteIsLeftOut) {
@@ -88,24 +68,6 @@ TEST(RunPlan, FitsWhenTheForecastIsWithinTheMemory) {
   EXPECT_TRUE(plan_of(model, goal).fits);
   goal.memory = needed - 1;
   EXPECT_FALSE(plan_of(model, goal).fits);
-}
-
-TEST(RunPlan, AsksForASpeedThatWasNotMeasured) {
-  MachineProfile without = machine();
-  without.products.erase(without.products.begin());
-  EXPECT_THROW(plan_run(martlet::testing::random_llama(2), {}, without, rewrites()), Error);
-}
-
-TEST(Machine, MeasuresEveryTypeItIsAskedFor) {
-  const std::vector<std::string> types{"f32", "q4_1"};
-  const MachineProfile profile = measure_machine(types);
-  ASSERT_EQ(profile.products.size(), 2u);
-  for (const std::string& type : types) {
-    ASSERT_NE(profile.find(type), nullptr);
-    EXPECT_GT(profile.find(type)->one_row_bytes_per_s, 1e6);
-    EXPECT_GT(profile.find(type)->many_rows_operations_per_s, 1e6);
-  }
-  EXPECT_EQ(profile.find("bf16"), nullptr);
 }
 
 }  // namespace

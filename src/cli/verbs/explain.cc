@@ -16,7 +16,7 @@
 #include "nn/tree.h"
 #include "plan/catalogue.h"
 #include "plan/format_speed.h"
-#include "plan/run_plan.h"
+#include "plan/run_speed.h"
 
 namespace martlet::cli {
 namespace {
@@ -220,7 +220,8 @@ int run_explain(std::span<const std::string> arguments) {
     for (const std::string& type : packs ? plan::packed_types() : plan::alternative_types())
       if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
   }
-  const plan::MachineProfile machine = plan::measure_machine(types);
+  const plan::MachineProfile machine =
+      plan::measure_machine(types, plan::attention_kinds(model.tree, goal, choice.has_value()));
   forget_high_water(Device::kCpu);
   release_cached_memory();
   std::optional<MemoryReport> within;
