@@ -168,6 +168,13 @@ inline Ints multiply_pairs(Ints pairs, int32_t shared) {
   const __m256i all = _mm256_set1_epi32(shared);
   return both(pairs, [&](__m256i x) { return _mm256_madd_epi16(x, all); });
 }
+inline Ints multiply_pairs(Ints a, Ints b) {
+  return both(a, b, [](__m256i x, __m256i y) { return _mm256_madd_epi16(x, y); });
+}
+inline Ints add_pairs(Ints pairs, int32_t shared) {
+  const __m256i all = _mm256_set1_epi32(shared);
+  return both(pairs, [&](__m256i x) { return _mm256_add_epi16(x, all); });
+}
 
 inline Lanes all(float value) {
   return {_mm256_set1_ps(value), _mm256_set1_ps(value)};

@@ -143,6 +143,13 @@ inline Ints wide_start(int32_t start) {
 inline Ints multiply_pairs(Ints pairs, int32_t shared) {
   return _mm512_madd_epi16(pairs, _mm512_set1_epi32(shared));
 }
+inline Ints multiply_pairs(Ints a, Ints b) {
+  return _mm512_madd_epi16(a, b);
+}
+/// Sums of signed 16-bit numbers of each lane and two that all lanes share.
+inline Ints add_pairs(Ints pairs, int32_t shared) {
+  return _mm512_add_epi16(pairs, _mm512_set1_epi32(shared));
+}
 
 inline Lanes all(float value) {
   return _mm512_set1_ps(value);

@@ -151,10 +151,25 @@ Ints dot(const Ints& sums, const Bytes& codes, const int8_t* four) {
 inline Ints wide_start(int32_t start) {
   return all_ints(start);
 }
+inline int16_t low_half(int32_t pair) {
+  return static_cast<int16_t>(pair);
+}
+inline int16_t high_half(int32_t pair) {
+  return static_cast<int16_t>(pair >> 16);
+}
+inline Ints multiply_pairs(const Ints& a, const Ints& b) {
+  return each_int(
+      [&](int i) { return low_half(a.at[i]) * low_half(b.at[i]) + high_half(a.at[i]) * high_half(b.at[i]); });
+}
 inline Ints multiply_pairs(const Ints& pairs, int32_t shared) {
-  const auto low = [](int32_t pair) { return static_cast<int16_t>(pair); };
-  const auto high = [](int32_t pair) { return static_cast<int16_t>(pair >> 16); };
-  return each_int([&](int i) { return low(pairs.at[i]) * low(shared) + high(pairs.at[i]) * high(shared); });
+  return multiply_pairs(pairs, all_ints(shared));
+}
+inline Ints add_pairs(const Ints& pairs, int32_t shared) {
+  return each_int([&](int i) {
+    const uint32_t low = static_cast<uint32_t>(low_half(pairs.at[i]) + low_half(shared)) & 0xffffu;
+    const uint32_t high = static_cast<uint32_t>(high_half(pairs.at[i]) + high_half(shared));
+    return static_cast<int32_t>(high << 16 | low);
+  });
 }
 
 inline Lanes all(float value) {

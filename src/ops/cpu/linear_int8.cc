@@ -366,7 +366,7 @@ class Product {
 int64_t side_words(const ActivationForm& form, int64_t columns) {
   const int64_t blocks = columns / kCodesBlock;
   if (form.form == CodesForm::kSubScales) return 2 * blocks;
-  return form.form == CodesForm::kSubScalesAndMinima ? blocks / 2 : blocks;
+  return form.form == CodesForm::kSubScalesAndMinima ? blocks / 4 * 3 : blocks;
 }
 
 const Int8Kernels& Int8KernelSet::of(const InterleavedFormat& format) const {

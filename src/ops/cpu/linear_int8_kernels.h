@@ -27,7 +27,8 @@ namespace martlet::ops::cpu {
 /// quarters of them][width].
 /// side: what makes up for unsigned codes and minima, [..][width][1 or 2 codes]: kScales -zero * sum of a
 /// block's codes; kSubScales the same for 16 columns each; kScalesAndMinima scale * sum as f32, at the first
-/// code; kSubScalesAndMinima the sums of two blocks as 16-bit pairs.
+/// code; kSubScalesAndMinima three words for four blocks: their sums s as 16-bit pairs, two and two, then
+/// -(s0 s2 + s1 s3), with which a tile multiplies minima by half as many products.
 struct ActivationTile {
   const int8_t* codes;
   const float* scales;

@@ -23,6 +23,11 @@ struct BlockScale {
   }
 };
 
+/// Of two pairs of signed 16-bit numbers.
+inline int32_t sum_of_products(int32_t a, int32_t b) {
+  return static_cast<int16_t>(a) * static_cast<int16_t>(b) + (a >> 16) * (b >> 16);
+}
+
 /// The side word or words of one code of block `block`, from the sums of its halves. `side` is the code's
 /// first, the next block's is `width` on.
 inline void write_side(const ActivationForm& form, int32_t* side, int64_t width, int64_t block, int32_t first,
@@ -35,9 +40,11 @@ inline void write_side(const ActivationForm& form, int32_t* side, int64_t width,
     case CodesForm::kScalesAndZeros:
       break;  // of all codes together
     case CodesForm::kSubScalesAndMinima: {
-      int32_t& pair = side[block / 2 * width];
+      int32_t* of_four = side + block / 4 * 3 * width;
+      int32_t& pair = of_four[block % 4 / 2 * width];
       const uint32_t bits = static_cast<uint32_t>(first + second) & 0xffffu;
       pair = static_cast<int32_t>(block % 2 == 0 ? bits : static_cast<uint32_t>(pair) | bits << 16);
+      if (block % 4 == 3) of_four[2 * width] = -sum_of_products(of_four[0], of_four[width]);
       break;
     }
     case CodesForm::kSubScales:

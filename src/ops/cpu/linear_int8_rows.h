@@ -156,7 +156,7 @@ struct RowOf<SubScalesAndMinimaForm> {
       });
       total = multiply_add(scaled[0], all(at.scales[0]), total);
       at.scales += 1;
-      at.side += 2 * kCodes;
+      at.side += 3 * kCodes;
     });
   }
 };

@@ -85,7 +85,9 @@ inline void store_bytes_as_pairs(Ints words, float* to) {
 
 struct SubScalesAndMinimaForm {
   static constexpr bool kWide = false;
-  static constexpr int64_t kMinusDmin = 8, kPairs = 9;  // vectors of factors after the scales
+  // Vectors of factors after the scales: minima come in pairs, four vectors, then what is taken off for each
+  // half.
+  static constexpr int64_t kMinusDmin = 8, kPairs = 9, kTaken = 13;
 
   /// Scales and minima of bits.h, for sixteen rows at once.
   static void read_factors(const std::byte* header, int64_t, float* factors) {
@@ -100,6 +102,11 @@ struct SubScalesAndMinimaForm {
     store_bytes_as_pairs(bit_and(minima, 0x3f3f3f3f), factors + 16 * kPairs);
     store_bytes_as_pairs(bit_or(bit_and(shift_right<4>(low), 0x0f0f0f0f), upper(minima)),
                          factors + 16 * (kPairs + 2));
+    for (int64_t half = 0; half < 2; ++half) {
+      const float* pairs = factors + 16 * (kPairs + 2 * half);
+      store_ints(factors + 16 * (kTaken + half),
+                 subtract(no_ints(), multiply_pairs(load_ints(pairs), load_ints(pairs + 16))));
+    }
   }
 
   template <typename Codes, int kCodes, int kWidth>
@@ -110,12 +117,16 @@ struct SubScalesAndMinimaForm {
       const Lanes minus_dmin = load(factors + 16 * kMinusDmin);
       const Ints first = load_ints(factors + 16 * (kPairs + 2 * half));
       const Ints second = load_ints(factors + 16 * (kPairs + 2 * half + 1));
+      const Ints taken = load_ints(factors + 16 * (kTaken + half));
       unrolled<kWidth>([&](auto c) {
         Ints minima[kCodes];
         unrolled<kCodes>([&](auto code) {
+          // m0 s0 + m2 s2 = (m0 + s2) (m2 + s0) - m0 m2 - s0 s2: one product in place of two. Additions run
+          // on pipes that products leave idle.
           const int32_t* side = at.side + kCodes * c.value + code.value;
-          minima[code.value] =
-              add(multiply_pairs(first, side[0]), multiply_pairs(second, side[kWidth * kCodes]));
+          const Ints products =
+              multiply_pairs(add_pairs(first, side[kWidth * kCodes]), add_pairs(second, side[0]));
+          minima[code.value] = add(add(products, taken), all_ints(side[2 * kWidth * kCodes]));
         });
         scaled[c.value] = multiply(to_lanes(sum_of_codes<kCodes>(minima)), minus_dmin);
       });
@@ -131,7 +142,7 @@ struct SubScalesAndMinimaForm {
         totals[c.value] = multiply_add(scaled[c.value], all(at.scales[c.value]), totals[c.value]);
       });
       at.scales += kWidth;
-      at.side += 2 * kWidth * kCodes;
+      at.side += 3 * kWidth * kCodes;
     }
   }
 };
