@@ -23,15 +23,21 @@ std::string DecoderBlock::details() const {
 }
 
 Tensor DecoderBlock::forward(Tensor x, const Batch& batch) {
-  Tensor mixed = attention->forward(attention_norm->forward(x), batch);
-  if (attention_post_norm) mixed = attention_post_norm->forward(mixed);
-  if (residual_scale_ != 1) ops::scale_in_place(mixed, residual_scale_);
-  ops::add_in_place(x, mixed);
-  Tensor fed = feed_forward->forward(feed_forward_norm->forward(x));
-  if (feed_forward_post_norm) fed = feed_forward_post_norm->forward(fed);
-  if (residual_scale_ != 1) ops::scale_in_place(fed, residual_scale_);
-  ops::add_in_place(x, fed);
+  if (attention_post_norm || residual_scale_ != 1)
+    add(x, attention->forward(attention_norm->forward(x), batch), attention_post_norm);
+  else
+    attention->add_to(x, attention_norm->forward(x), batch);
+  if (feed_forward_post_norm || residual_scale_ != 1)
+    add(x, feed_forward->forward(feed_forward_norm->forward(x)), feed_forward_post_norm);
+  else
+    feed_forward->add_to(x, feed_forward_norm->forward(x));
   return x;
+}
+
+void DecoderBlock::add(Tensor& x, Tensor part, const Child<Norm>& post_norm) const {
+  if (post_norm) part = post_norm->forward(part);
+  if (residual_scale_ != 1) ops::scale_in_place(part, residual_scale_);
+  ops::add_in_place(x, part);
 }
 
 DecoderModel::DecoderModel(const ModelShape& shape, const DecoderOptions& options)

@@ -24,6 +24,9 @@ class DecoderBlock final : public Block {
   Child<Norm> feed_forward_post_norm;  ///< empty unless set
 
  private:
+  /// x += residual_scale * post_norm(part).
+  void add(Tensor& x, Tensor part, const Child<Norm>& post_norm) const;
+
   float residual_scale_;
 };
 

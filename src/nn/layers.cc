@@ -28,6 +28,14 @@ Tensor AffineLinear::forward(const Tensor& x) {
   return ops::linear(x, weight.weight(), bias ? bias->tensor() : Tensor());
 }
 
+void AffineLinear::add_to(Tensor& sum, const Tensor& x) {
+  ops::add_linear_in_place(sum, x, weight.weight(), bias ? bias->tensor() : Tensor());
+}
+
+std::optional<ops::Projection> AffineLinear::projection() const {
+  return ops::Projection{&weight.weight(), bias ? bias->tensor() : Tensor()};
+}
+
 Tensor AffineLinear::cross_entropy(const Tensor& x, const Tensor& targets, int64_t ignored,
                                    float logit_scale) {
   if (bias || weight.type_name() != martlet::name_of(DType::kF32))
@@ -38,9 +46,10 @@ Tensor AffineLinear::cross_entropy(const Tensor& x, const Tensor& targets, int64
 
 std::vector<Tensor> forward_together(const Tensor& x, std::span<Linear* const> linears) {
   std::vector<ops::Projection> projections;
-  for (Linear* linear : linears)
-    if (const auto* plain = dynamic_cast<const AffineLinear*>(linear))
-      projections.push_back({&plain->weight.weight(), plain->bias ? plain->bias->tensor() : Tensor()});
+  projections.reserve(linears.size());
+  for (const Linear* linear : linears)
+    if (std::optional<ops::Projection> projection = linear->projection())
+      projections.push_back(*std::move(projection));
   if (projections.size() == linears.size()) return ops::linear_together(x, projections);
   std::vector<Tensor> results;
   for (Linear* linear : linears) results.push_back(linear->forward(x));
@@ -96,12 +105,19 @@ GatedFeedForward::GatedFeedForward(int64_t hidden_size, int64_t intermediate_siz
       down_proj(*this, "down_proj", affine(intermediate_size, hidden_size, has_bias)),
       activation_(activation) {}
 
-Tensor GatedFeedForward::forward(const Tensor& x) {
+Tensor GatedFeedForward::inner(const Tensor& x) {
   std::vector<Tensor> both = forward_together(x, std::array{gate_proj.get().get(), up_proj.get().get()});
   Tensor gate = std::move(both[0]);
   ops::gated_in_place(activation_, gate, both[1]);
-  both.clear();
-  return down_proj->forward(gate);
+  return gate;
+}
+
+Tensor GatedFeedForward::forward(const Tensor& x) {
+  return down_proj->forward(inner(x));
+}
+
+void GatedFeedForward::add_to(Tensor& sum, const Tensor& x) {
+  down_proj->add_to(sum, inner(x));
 }
 
 PlainFeedForward::PlainFeedForward(int64_t hidden_size, int64_t intermediate_size, ops::Unary activation,
@@ -110,10 +126,18 @@ PlainFeedForward::PlainFeedForward(int64_t hidden_size, int64_t intermediate_siz
       down_proj(*this, "down_proj", affine(intermediate_size, hidden_size, has_bias)),
       activation_(activation) {}
 
+Tensor PlainFeedForward::inner(const Tensor& x) {
+  Tensor up = up_proj->forward(x);
+  ops::unary_in_place({activation_}, up);
+  return up;
+}
+
 Tensor PlainFeedForward::forward(const Tensor& x) {
-  Tensor inner = up_proj->forward(x);
-  ops::unary_in_place({activation_}, inner);
-  return down_proj->forward(inner);
+  return down_proj->forward(inner(x));
+}
+
+void PlainFeedForward::add_to(Tensor& sum, const Tensor& x) {
+  down_proj->add_to(sum, inner(x));
 }
 
 std::string SoftmaxAttention::details() const {
@@ -163,7 +187,7 @@ std::string Attention::details() const {
                      shape_.head_dim, rope_ == nullptr ? ", no rotation" : "");
 }
 
-Tensor Attention::forward(const Tensor& x, const Batch& batch) {
+Tensor Attention::mixed(const Tensor& x, const Batch& batch) {
   const int64_t tokens = x.dim(0);
   const std::vector<Tensor> all =
       forward_together(x, std::array{q_proj.get().get(), k_proj.get().get(), v_proj.get().get()});
@@ -177,7 +201,15 @@ Tensor Attention::forward(const Tensor& x, const Batch& batch) {
     ops::rope_in_place(q, table);
     ops::rope_in_place(k, table);
   }
-  return o_proj->forward(core->forward(q, k, v, batch).reshape({tokens, shape_.heads * shape_.head_dim}));
+  return core->forward(q, k, v, batch).reshape({tokens, shape_.heads * shape_.head_dim});
+}
+
+Tensor Attention::forward(const Tensor& x, const Batch& batch) {
+  return o_proj->forward(mixed(x, batch));
+}
+
+void Attention::add_to(Tensor& sum, const Tensor& x, const Batch& batch) {
+  o_proj->add_to(sum, mixed(x, batch));
 }
 
 int64_t cache_tile_bytes(const AttentionShape& shape, ops::CacheFormat format) {

@@ -16,6 +16,8 @@ class AffineLinear final : public Linear {
   AffineLinear(int64_t in_features, int64_t out_features, bool has_bias);
   std::string_view kind() const override { return "AffineLinear"; }
   Tensor forward(const Tensor& x) override;
+  void add_to(Tensor& sum, const Tensor& x) override;
+  std::optional<ops::Projection> projection() const override;
   Tensor cross_entropy(const Tensor& x, const Tensor& targets, int64_t ignored, float logit_scale) override;
   int64_t in_features() const override { return weight.shape()[1]; }
   int64_t out_features() const override { return weight.shape()[0]; }
@@ -24,7 +26,7 @@ class AffineLinear final : public Linear {
   std::optional<Parameter> bias;
 };
 
-/// Each one's `forward` of the same x, in order; at once where all are plain.
+/// Each one's `forward` of the same x, in order; at once where all are projections.
 std::vector<Tensor> forward_together(const Tensor& x, std::span<Linear* const> linears);
 
 /// Rows of a table [entries, hidden].
@@ -81,12 +83,15 @@ class GatedFeedForward final : public FeedForward {
   ops::Unary activation() const { return activation_; }
   std::string details() const override { return std::string(ops::name_of(activation_)); }
   Tensor forward(const Tensor& x) override;
+  void add_to(Tensor& sum, const Tensor& x) override;
 
   Child<Linear> gate_proj;
   Child<Linear> up_proj;
   Child<Linear> down_proj;
 
  private:
+  Tensor inner(const Tensor& x);
+
   ops::Unary activation_;
 };
 
@@ -98,11 +103,14 @@ class PlainFeedForward final : public FeedForward {
   ops::Unary activation() const { return activation_; }
   std::string details() const override { return std::string(ops::name_of(activation_)); }
   Tensor forward(const Tensor& x) override;
+  void add_to(Tensor& sum, const Tensor& x) override;
 
   Child<Linear> up_proj;
   Child<Linear> down_proj;
 
  private:
+  Tensor inner(const Tensor& x);
+
   ops::Unary activation_;
 };
 
@@ -149,6 +157,7 @@ class Attention final : public TokenMixer {
   const ops::RopeScaling* rope() const { return rope_.get(); }
   std::string details() const override;
   Tensor forward(const Tensor& x, const Batch& batch) override;
+  void add_to(Tensor& sum, const Tensor& x, const Batch& batch) override;
 
   Child<Linear> q_proj;
   Child<Linear> k_proj;
@@ -159,6 +168,9 @@ class Attention final : public TokenMixer {
   Child<AttentionCore> core;
 
  private:
+  /// What the core gives, its heads side by side: [tokens, heads * head_dim].
+  Tensor mixed(const Tensor& x, const Batch& batch);
+
   AttentionShape shape_;
   std::shared_ptr<const ops::RopeScaling> rope_;
 };

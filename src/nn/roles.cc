@@ -1,10 +1,23 @@
 #include "nn/roles.h"
 
+#include "ops/binary.h"
 #include "ops/cast.h"
 #include "ops/cross_entropy.h"
 #include "ops/unary.h"
 
 namespace martlet::nn {
+
+void Linear::add_to(Tensor& sum, const Tensor& x) {
+  ops::add_in_place(sum, forward(x));
+}
+
+void TokenMixer::add_to(Tensor& sum, const Tensor& x, const Batch& batch) {
+  ops::add_in_place(sum, forward(x, batch));
+}
+
+void FeedForward::add_to(Tensor& sum, const Tensor& x) {
+  ops::add_in_place(sum, forward(x));
+}
 
 Tensor Linear::cross_entropy(const Tensor& x, const Tensor& targets, int64_t ignored, float logit_scale) {
   Tensor logits = forward(x);

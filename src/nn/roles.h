@@ -2,8 +2,11 @@
 
 // The roles: small interfaces that say what may stand in a place of the tree.
 
+#include <optional>
+
 #include "nn/batch.h"
 #include "nn/module.h"
+#include "ops/linear.h"
 
 namespace martlet::nn {
 
@@ -13,6 +16,10 @@ class Linear : public Module {
   static constexpr std::string_view kRole = "Linear";
   std::string_view role() const override { return kRole; }
   virtual Tensor forward(const Tensor& x) = 0;
+  /// sum += forward(x), with the bits of that. What one overrides that can do so in one pass.
+  virtual void add_to(Tensor& sum, const Tensor& x);
+  /// Its matrix and bias where x W^T + bias is all that `forward` does; else nothing.
+  virtual std::optional<ops::Projection> projection() const { return {}; }
   /// The mean cross-entropy of `logit_scale * forward(x)` with targets [tokens] i32, those equal to `ignored`
   /// left out: []. What a head overrides that can go from x to the loss without all logits.
   virtual Tensor cross_entropy(const Tensor& x, const Tensor& targets, int64_t ignored, float logit_scale);
@@ -55,6 +62,8 @@ class TokenMixer : public Module {
   static constexpr std::string_view kRole = "TokenMixer";
   std::string_view role() const override { return kRole; }
   virtual Tensor forward(const Tensor& x, const Batch& batch) = 0;
+  /// sum += forward(x, batch), with the bits of that.
+  virtual void add_to(Tensor& sum, const Tensor& x, const Batch& batch);
 };
 
 /// Each token by itself: [tokens, hidden] to [tokens, hidden].
@@ -63,6 +72,8 @@ class FeedForward : public Module {
   static constexpr std::string_view kRole = "FeedForward";
   std::string_view role() const override { return kRole; }
   virtual Tensor forward(const Tensor& x) = 0;
+  /// sum += forward(x), with the bits of that.
+  virtual void add_to(Tensor& sum, const Tensor& x);
 };
 
 /// One layer: [tokens, hidden] to [tokens, hidden]. It may reuse the memory of x.

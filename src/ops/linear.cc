@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "autograd/record.h"
+#include "ops/binary.h"
 #include "ops/cast.h"
 #include "ops/cpu/linear_int8.h"
 #include "ops/cpu/linear_int8_kernels.h"
@@ -93,7 +94,7 @@ void run_cpu_int8(const LinearProblem& problem) {
   const cpu::Int8Product product{&problem.weight,
                                  problem.bias.defined() ? problem.bias.data<float>() : nullptr,
                                  y.mutable_data<float>()};
-  cpu::multiply_int8(x, std::span(&product, 1));
+  cpu::multiply_int8({x.data<float>(), x.dim(0), x.dim(1)}, std::span(&product, 1));
   if (narrow) problem.y.copy_elements(cast(y, problem.y.dtype()));
 }
 
@@ -128,11 +129,34 @@ void check(const Tensor& x, const Weight& weight, const Tensor& bias) {
     failed("linear takes a bias f32[{}] on {}, got {}", weight.rows(), name_of(x.device()), bias.to_string());
 }
 
+/// Whether the integer kernels read x and the bias where they lie, and nothing is recorded or only counted.
+bool goes_straight(const Tensor& x, const Weight& weight, const Tensor& bias) {
+  return weight.is_interleaved() && x.device() == Device::kCpu && x.dtype() == DType::kF32 &&
+         x.is_contiguous() && (!bias.defined() || bias.is_contiguous()) && DryRun::current() == nullptr &&
+         !autograd::needed(x, weight.storage(), bias);
+}
+
+cpu::Int8Rows rows_of(const Tensor& x) {
+  const int64_t columns = x.dim(-1);
+  return {x.data<float>(), columns == 0 ? 0 : x.element_count() / columns, columns};
+}
+
+cpu::Int8Product product_into(const Tensor& y, const Weight& weight, const Tensor& bias) {
+  return {&weight, bias.defined() ? bias.data<float>() : nullptr, y.mutable_data<float>()};
+}
+
 }  // namespace
 
 Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias) {
   check(x, weight, bias);
   Shape shape = x.shape();
+  if (goes_straight(x, weight, bias)) {
+    shape[x.rank() - 1] = weight.rows();
+    Tensor y = Tensor::empty(shape, DType::kF32);
+    const cpu::Int8Product product = product_into(y, weight, bias);
+    cpu::multiply_int8(rows_of(x), std::span(&product, 1));
+    return y;
+  }
   shape[x.rank() - 1] = weight.rows();
   int64_t tokens = 1;
   for (int dim = 0; dim + 1 < x.rank(); ++dim) tokens *= x.dim(dim);
@@ -145,30 +169,39 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias) {
 }
 
 std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection> projections) {
-  const bool together =
-      x.device() == Device::kCpu && x.dtype() == DType::kF32 && DryRun::current() == nullptr &&
-      std::all_of(projections.begin(), projections.end(), [&](const Projection& each) {
-        return each.weight->is_interleaved() && !autograd::needed(x, each.weight->storage(), each.bias);
-      });
+  const bool together = std::all_of(projections.begin(), projections.end(), [&](const Projection& each) {
+    return goes_straight(x, *each.weight, each.bias);
+  });
   std::vector<Tensor> results;
+  results.reserve(projections.size());
   if (!together) {
     for (const Projection& each : projections) results.push_back(linear(x, *each.weight, each.bias));
     return results;
   }
   std::vector<cpu::Int8Product> products;
-  std::vector<Tensor> biases;
-  const Tensor rows = x.contiguous().reshape({x.shape().without(-1).element_count(), x.dim(-1)});
+  products.reserve(projections.size());
+  Shape shape = x.shape();
   for (const Projection& each : projections) {
     check(x, *each.weight, each.bias);
-    Shape shape = x.shape();
     shape[x.rank() - 1] = each.weight->rows();
     results.push_back(Tensor::empty(shape, DType::kF32));
-    biases.push_back(each.bias.defined() ? each.bias.contiguous() : each.bias);
-    products.push_back({each.weight, each.bias.defined() ? biases.back().data<float>() : nullptr,
-                        results.back().mutable_data<float>()});
+    products.push_back(product_into(results.back(), *each.weight, each.bias));
   }
-  cpu::multiply_int8(rows, products);
+  cpu::multiply_int8(rows_of(x), products);
   return results;
+}
+
+void add_linear_in_place(Tensor& y, const Tensor& x, const Weight& weight, const Tensor& bias) {
+  check(x, weight, bias);
+  Shape shape = x.shape();
+  shape[x.rank() - 1] = weight.rows();
+  const bool straight = goes_straight(x, weight, bias) && y.shape() == shape && y.dtype() == DType::kF32 &&
+                        y.device() == Device::kCpu && y.is_contiguous() && !y.is_read_only() &&
+                        !y.shares_storage_with(x) && autograd::may_overwrite(y) && !autograd::needed(y);
+  if (!straight) return add_in_place(y, linear(x, weight, bias));
+  cpu::Int8Product product = product_into(y, weight, bias);
+  product.adds = true;
+  cpu::multiply_int8(rows_of(x), std::span(&product, 1));
 }
 
 std::string_view linear_kernel(const Tensor& x, const Weight& weight) {

@@ -18,7 +18,12 @@ namespace martlet::ops {
 /// kernels of it give the same bits.
 Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias = {});
 
-/// One of several products of the same x.
+/// y += x W^T + bias in place, with the bits of add_in_place(y, linear(x, weight, bias)). y: f32 or x's dtype
+/// [..., rows]. An interleaved weight's product goes into y without a tensor between where no gradient is
+/// recorded.
+void add_linear_in_place(Tensor& y, const Tensor& x, const Weight& weight, const Tensor& bias = {});
+
+/// A matrix and what is added to its products; also one of several products of the same x.
 struct Projection {
   const Weight* weight;
   Tensor bias = {};

@@ -35,7 +35,8 @@ size_t rounded_size(size_t bytes) {
   return bytes <= power / 4 * 3 ? power / 4 * 3 : power;
 }
 
-/// Blocks of one size, the longest unused first.
+/// Blocks of one size, the longest unused first. A size below kMappedFrom keeps its place once it had one:
+/// there are few, and each comes again within microseconds.
 struct FreeBlock {
   std::byte* data;
   uint64_t freed;  // counts up
@@ -48,10 +49,10 @@ class DeviceMemory {
     {
       const std::lock_guard lock(mutex_);
       count(owner, static_cast<int64_t>(size));
-      if (const auto found = free_.find(size); found != free_.end()) {
+      if (const auto found = free_.find(size); found != free_.end() && !found->second.empty()) {
         std::byte* data = found->second.back().data;
         found->second.pop_back();
-        if (found->second.empty()) free_.erase(found);
+        if (found->second.empty() && size >= kMappedFrom) free_.erase(found);
         cached_ -= static_cast<int64_t>(size);
         note_held();
         return data;
@@ -127,10 +128,12 @@ class DeviceMemory {
 
   /// Gives the longest unused blocks back until the rest fits.
   void make_room() noexcept {
-    while (!free_.empty() && room() < 0) {
-      const auto oldest = std::min_element(free_.begin(), free_.end(), [](const auto& a, const auto& b) {
-        return a.second.front().freed < b.second.front().freed;
-      });
+    while (cached_ > 0 && room() < 0) {
+      const auto age = [](const auto& blocks) {
+        return blocks.second.empty() ? UINT64_MAX : blocks.second.front().freed;
+      };
+      const auto oldest = std::min_element(free_.begin(), free_.end(),
+                                           [&](const auto& a, const auto& b) { return age(a) < age(b); });
       to_system(oldest->second.front().data, oldest->first);
       cached_ -= static_cast<int64_t>(oldest->first);
       oldest->second.pop_front();

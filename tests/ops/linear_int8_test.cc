@@ -2,13 +2,17 @@
 #include <cmath>
 #include <limits>
 
+#include "autograd/backward.h"
+#include "autograd/leaf.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "ops/binary.h"
 #include "ops/cast.h"
 #include "ops/embedding.h"
 #include "ops/linear.h"
 #include "ops/op_testing.h"
 #include "ops/packed/interleaved.h"
+#include "ops/reduce.h"
 
 namespace martlet::ops {
 namespace {
@@ -152,6 +156,62 @@ TEST_F(LinearInt8Test, ProductsTogetherAreThoseOfEach) {
       EXPECT_EQ(bits_of(together[2]), bits_of(linear(x, *last)));
     }
   }
+}
+
+TEST_F(LinearInt8Test, AProductIsAddedToWhatStandsThere) {
+  for_every_form(6, [](Draws& draws, const Form& form) {
+    for (const int64_t tokens : {1, 7, 40}) {
+      const int64_t rows = draws.between(1, 50), columns = drawn_columns(draws, form.format);
+      const Weight weight = form.drawn(draws, rows, columns);
+      const Tensor x = draws.dense({tokens, columns}, DType::kF32);
+      const Tensor before = draws.dense({tokens, rows}, DType::kF32);
+      for (const Tensor& bias : {Tensor(), draws.dense({rows}, DType::kF32)}) {
+        Tensor expected = before.clone();
+        add_in_place(expected, linear(x, weight, bias));
+        at_every_level([&] {
+          Tensor sum = before.clone();
+          add_linear_in_place(sum, x, weight, bias);
+          EXPECT_EQ(bits_of(sum), bits_of(expected)) << tokens << " tokens, " << rows << " rows";
+        });
+      }
+    }
+  });
+}
+
+TEST_F(LinearInt8Test, AddingOverXItselfOrStridedRowsGivesTheSameBits) {
+  Draws draws(7);
+  const Weight weight = drawn_weight(draws, *find_packed_format("q8_0"), 64, 64).interleaved();
+  const Tensor x = draws.dense({5, 64}, DType::kF32);
+  Tensor expected = x.clone();
+  add_in_place(expected, linear(x, weight));
+  Tensor same = x.clone();
+  add_linear_in_place(same, same, weight);
+  EXPECT_EQ(bits_of(same), bits_of(expected));
+  Tensor wide = draws.dense({5, 128}, DType::kF32);
+  Tensor part = wide.slice(1, 0, 64);
+  part.copy_elements(x);
+  add_linear_in_place(part, x, weight);
+  EXPECT_EQ(bits_of(part.contiguous()), bits_of(expected));
+  Tensor narrow = draws.dense({5, 63}, DType::kF32);
+  EXPECT_THAT(message_of([&] { add_linear_in_place(narrow, x, weight); }), HasSubstr("[5, 63]"));
+}
+
+TEST_F(LinearInt8Test, AddingWhereAGradientIsRecordedGivesItThatOfTheSum) {
+  Draws draws(8);
+  const Weight weight = drawn_weight(draws, *find_packed_format("q4_0"), 32, 64).interleaved();
+  Tensor x = draws.dense({3, 64}, DType::kF32), total = draws.dense({3, 32}, DType::kF32);
+  autograd::require_gradient(x);
+  Tensor expected = total.clone();
+  add_in_place(expected, linear(x, weight));
+  add_linear_in_place(total, x, weight);
+  EXPECT_EQ(bits_of(total.detach()), bits_of(expected.detach()));
+  autograd::backward(sum(total));
+  const std::vector<float> columns = sum(weight.unpack(), {0}).to_vector<float>();
+  const std::vector<float> gradient = autograd::gradient_of(x).to_vector<float>();
+  double most = 0;
+  for (const float value : weight.unpack().to_vector<float>())
+    most = std::max(most, std::fabs(double{value}));
+  for (size_t i = 0; i < gradient.size(); ++i) EXPECT_NEAR(gradient[i], columns[i % 64], 32 * 1e-6 * most);
 }
 
 /// What rounding to half a step may change of each output, and the float chain.

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "base/error.h"
@@ -48,19 +49,22 @@ int64_t divided_up(int64_t count, int64_t by) {
 /// All rows of x in one form, as tiles of nearly equal width.
 class Activations {
  public:
-  Activations(const Int8KernelSet& kernels, const Tensor& x, const ActivationForm& form, int64_t most)
+  Activations(const Int8KernelSet& kernels, const Int8Rows& x, const ActivationForm& form, int64_t most)
       : form_(form),
-        tokens_(x.dim(0)),
-        columns_(x.dim(1)),
+        tokens_(x.tokens),
+        columns_(x.columns),
         tiles_(divided_up(tokens_, most)),
-        scale_shift_(std::countr_zero(static_cast<uint64_t>(form.scale_columns() / kCodesBlock))),
-        codes_(Tensor::empty({tokens_ * columns_ * form.codes}, DType::kI8)),
-        scales_(Tensor::empty({tokens_ * (columns_ / form.scale_columns())}, DType::kF32)),
-        side_(Tensor::empty({tokens_ * side_words(form, columns_) * form.codes}, DType::kI32)) {
+        scale_shift_(std::countr_zero(static_cast<uint64_t>(form.scale_columns() / kCodesBlock))) {
+    const int64_t codes = tokens_ * columns_ * form.codes;
+    const int64_t scales = tokens_ * (columns_ / form.scale_columns());
+    memory_ =
+        allocate(Device::kCpu, codes + (scales + tokens_ * side_words(form, columns_) * form.codes) * 4);
+    all_.codes = reinterpret_cast<int8_t*>(memory_.get());
+    all_.scales = reinterpret_cast<float*>(memory_.get() + codes);  // codes are whole blocks of 32
+    all_.side = reinterpret_cast<int32_t*>(all_.scales + scales);
     // A division for each tile and slice would cost a twentieth of the product.
     for (int64_t tile = 0; tile <= tiles_; ++tile) firsts_.push_back(tokens_ * tile / tiles_);
-    all_ = {codes_.mutable_data<int8_t>(), scales_.mutable_data<float>(), side_.mutable_data<int32_t>()};
-    const float* from = x.data<float>();
+    const float* from = x.values;
     const int64_t grain = std::max<int64_t>(1, kLeastElements / std::max<int64_t>(1, columns_));
     parallel_for(tokens_, grain, [&](int64_t begin, int64_t end) {
       for (int64_t token = begin, tile = tile_of(begin); token < end; ++token) {
@@ -122,7 +126,7 @@ class Activations {
   ActivationForm form_;
   int64_t tokens_, columns_, tiles_;
   int scale_shift_;  // 1 << it blocks share a scale; a division for each tile would cost a tenth of it
-  Tensor codes_, scales_, side_;
+  std::shared_ptr<std::byte> memory_;
   struct {
     int8_t* codes;
     float* scales;
@@ -140,11 +144,11 @@ struct Part {
   int64_t groups;
   int64_t first_group;  ///< counted over all products
   int64_t group_bytes;
+  const std::byte* weights = product.weight->storage().host_bytes();
+  ActivationTile first_tile = x.tile(0, 0);
 
   int64_t rows() const { return product.weight->rows(); }
-  const std::byte* group(int64_t index) const {
-    return product.weight->storage().host_bytes() + index * group_bytes;
-  }
+  const std::byte* group(int64_t index) const { return weights + index * group_bytes; }
 };
 
 /// Runs of groups that one thread reads first, on a line of its own.
@@ -154,9 +158,10 @@ struct alignas(64) Share {
 
 class Product {
  public:
-  Product(const Tensor& x, std::span<const Int8Product> products) : tokens_(x.dim(0)), columns_(x.dim(1)) {
+  Product(const Int8Rows& x, std::span<const Int8Product> products) : tokens_(x.tokens), columns_(x.columns) {
     const Int8KernelSet& set = int8_kernels();
     activations_.reserve(products.size());
+    parts_.reserve(products.size());
     int64_t most_bytes = 1;
     for (const Int8Product& product : products) {
       const InterleavedFormat& format = product.weight->interleaved_format();
@@ -179,7 +184,7 @@ class Product {
   }
 
  private:
-  const Activations& rounded(const Int8KernelSet& set, const Tensor& x, const ActivationForm& form,
+  const Activations& rounded(const Int8KernelSet& set, const Int8Rows& x, const ActivationForm& form,
                              int64_t most) {
     for (const Activations& known : activations_)
       if (known.form() == form) return known;
@@ -201,16 +206,18 @@ class Product {
   void run_few() const {
     const int64_t runs = divided_up(groups_, grain_);
     const int64_t shares = std::min<int64_t>(thread_count(), runs);
-    std::vector<Share> all(static_cast<size_t>(shares));
+    // Blocks of the allocator begin on lines; a vector of such would be asked of the system each time.
+    const auto memory = allocate(Device::kCpu, shares * static_cast<int64_t>(sizeof(Share)));
+    const std::span all(reinterpret_cast<Share*>(memory.get()), static_cast<size_t>(shares));
     for (int64_t share = 0; share < shares; ++share)
-      all[static_cast<size_t>(share)].next = runs * share / shares;
+      std::construct_at(&all[static_cast<size_t>(share)], runs * share / shares);
     if (shares > 1) call_next(runs, shares);
     parallel_for(shares, 1, [&](int64_t begin, int64_t end) {
       alignas(64) float factors[kChunkFactors];
       alignas(64) float sums[kFewTokens * kGroupRows];
       const auto take = [&](const Part& part, int64_t group) {
         if (tokens_ == 1)
-          part.loops.row(part.group(group), columns_, part.x.tile(0, 0), sums);
+          part.loops.row(part.group(group), columns_, part.first_tile, sums);
         else
           stream_group(part, group, factors, sums);
         finish(part, group, 0, tokens_, sums);
@@ -259,11 +266,9 @@ class Product {
 
   /// Tells the workers what they will read after this product.
   void call_next(int64_t runs, int64_t shares) const {
-    std::vector<FirstReads> reads;
-    for (int64_t share = 1; share < shares; ++share)
-      reads.push_back(first_reads(runs * share / shares * grain_));
-    int64_t range = 1;
-    for (const FirstReads& next : begin_product(parts_.front().group(0), reads)) read_ahead(range++, next);
+    const auto reads_of = [&](int64_t worker) { return first_reads(runs * (worker + 1) / shares * grain_); };
+    begin_product(parts_.front().weights, shares - 1, reads_of,
+                  [](int64_t range, const FirstReads& next) { read_ahead(range, next); });
   }
 
   /// From a group on, of all parts.
@@ -346,13 +351,25 @@ class Product {
     const float* bias = part.product.bias;
     for (int64_t i = 0; i < tokens; ++i, sums += kGroupRows) {
       float* y = part.product.y + (token + i) * rows + row;
-      if (bias == nullptr && count == kGroupRows)
-        std::memcpy(y, sums, kGroupRows * sizeof(float));  // of a size the compiler knows
-      else if (bias == nullptr)
-        std::copy_n(sums, count, y);
+      if (count == kGroupRows)
+        write_row<true>(sums, bias == nullptr ? nullptr : bias + row, kGroupRows, part.product.adds, y);
       else
-        for (int64_t j = 0; j < count; ++j) y[j] = sums[j] + bias[row + j];
+        write_row<false>(sums, bias == nullptr ? nullptr : bias + row, count, part.product.adds, y);
     }
+  }
+
+  /// y = sums + bias, or y += that. kWhole: of a count that the compiler knows.
+  template <bool kWhole>
+  static void write_row(const float* sums, const float* bias, int64_t some, bool adds, float* y) {
+    const int64_t count = kWhole ? kGroupRows : some;
+    if (bias == nullptr && adds)
+      for (int64_t j = 0; j < count; ++j) y[j] += sums[j];
+    else if (bias == nullptr)
+      std::memcpy(y, sums, static_cast<size_t>(count) * sizeof(float));
+    else if (adds)
+      for (int64_t j = 0; j < count; ++j) y[j] += sums[j] + bias[j];
+    else
+      for (int64_t j = 0; j < count; ++j) y[j] = sums[j] + bias[j];
   }
 
   int64_t tokens_, columns_;
@@ -381,8 +398,8 @@ const Int8KernelSet& int8_kernels() {
   return features.avx2 ? int8_kernels_avx2() : int8_kernels_portable();
 }
 
-void multiply_int8(const Tensor& x, std::span<const Int8Product> products) {
-  if (x.dim(0) == 0 || products.empty()) return;
+void multiply_int8(const Int8Rows& x, std::span<const Int8Product> products) {
+  if (x.tokens == 0 || products.empty()) return;
   Product(x, products).run();
 }
 

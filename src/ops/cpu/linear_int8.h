@@ -12,11 +12,18 @@ struct Int8Product {
   const Weight* weight;  ///< interleaved, on kCpu
   const float* bias;     ///< [rows] or null
   float* y;              ///< [tokens, rows]
+  bool adds = false;     ///< y += instead of y =
 };
 
-/// y = x W^T + bias for each, x: [tokens, columns] f32 contiguous, the columns of every weight. x is rounded
+/// Activations [tokens, columns], row after row.
+struct Int8Rows {
+  const float* values;
+  int64_t tokens, columns;
+};
+
+/// y = x W^T + bias for each, or y += that; x has the columns of every weight. x is rounded
 /// once for all that want it in the same form, and the threads are called once for all together.
-void multiply_int8(const Tensor& x, std::span<const Int8Product> products);
+void multiply_int8(const Int8Rows& x, std::span<const Int8Product> products);
 
 /// Bytes of a packed weight when it is interleaved; 0 where `Weight::interleaved` would leave it as it is.
 int64_t interleaved_bytes(const Weight& weight);

@@ -1,7 +1,7 @@
 #include "ops/cpu/linear_order.h"
 
-#include <cstdint>
 #include <mutex>
+#include <vector>
 
 namespace martlet::ops::cpu {
 namespace {
@@ -9,19 +9,22 @@ namespace {
 /// Guesses alone hang on it: an entry that another took over costs a hint.
 class Successors {
  public:
-  /// `reads` follow `before`, until something else does.
-  void learn(const void* before, std::span<const FirstReads> reads) {
+  /// The reads of `workers` follow `before`, until something else does. Those of before take their memory
+  /// over.
+  void learn(const void* before, int64_t workers, FunctionRef<FirstReads(int64_t)> reads_of) {
     const std::lock_guard lock(mutex_);
     Entry& entry = entry_of(before);
     entry.before = before;
-    entry.reads.assign(reads.begin(), reads.end());
+    entry.reads.clear();
+    for (int64_t worker = 0; worker < workers; ++worker) entry.reads.push_back(reads_of(worker));
   }
 
-  std::vector<FirstReads> of(const void* product) {
+  void each(const void* product, FunctionRef<void(int64_t range, const FirstReads&)> next) {
     const std::lock_guard lock(mutex_);
     const Entry& entry = entry_of(product);
-    if (entry.before != product) return {};
-    return entry.reads;
+    if (entry.before != product) return;
+    int64_t range = 1;
+    for (const FirstReads& reads : entry.reads) next(range++, reads);
   }
 
  private:
@@ -51,11 +54,12 @@ Successors& successors() {
 
 }  // namespace
 
-std::vector<FirstReads> begin_product(const void* product, std::span<const FirstReads> reads) {
+void begin_product(const void* product, int64_t workers, FunctionRef<FirstReads(int64_t)> reads_of,
+                   FunctionRef<void(int64_t range, const FirstReads&)> next) {
   thread_local const void* before = nullptr;
-  if (before != nullptr) successors().learn(before, reads);
+  if (before != nullptr) successors().learn(before, workers, reads_of);
   before = product;
-  return successors().of(product);
+  successors().each(product, next);
 }
 
 }  // namespace martlet::ops::cpu
