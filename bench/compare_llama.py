@@ -1,5 +1,5 @@
 """Running models beside llama.cpp, in turns: reading a prompt, decoding alone, deep in a text and eight at once, the first
-token of a new process, and the memory that it holds at most.
+token of a new process, and the memory that it holds at most: started again, started for the first time, and without a weight cache.
 
     PYTHON bench/compare_llama.py MODEL.gguf .. [--turns 3] [--prefill 256] [--decode 32] [--deep 1024] [--json]
 
@@ -7,11 +7,12 @@ Prints a table: medians of `--turns`, of which each has one run of both, and the
 (bytes that a token must read over what all threads together read at most, measured in the same turn). llama.cpp's first token
 and memory count from after Python has loaded it, so that Python costs it nothing. Python needs llama-cpp-python and numpy.
 """
-import argparse, json, os, pathlib, statistics, subprocess, sys, time
+import argparse, json, os, pathlib, statistics, subprocess, sys, tempfile, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MARTLET = os.environ.get("MARTLET") or str(ROOT / "build/release/martlet")
 SEQUENCES = 8
+MEMORY = ("memory_mib", "first_start_mib", "no_cache_mib")  # ours of three kinds of starts; llama.cpp has one
 
 
 class Peer:
@@ -134,16 +135,18 @@ def martlet_figures(args, model: str) -> dict:
 
 
 def martlet_first_token(args, model: str) -> dict:
-    def run(tokens: int):
+    def run(tokens: int, *extra: str):
         start = time.perf_counter()
-        command = [MARTLET, "run", model, "-p", "one two three four five", "-n", str(tokens), "--temp", "0", "--ignore-eos", "--threads", str(args.threads)]
+        command = [MARTLET, "run", model, "-p", "one two three four five", "-n", str(tokens), "--temp", "0", "--ignore-eos", "--threads", str(args.threads), *extra]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         if status:
             sys.exit(f"{' '.join(command)} gave {status}")
         return time.perf_counter() - start, usage.ru_maxrss / 1024
 
-    return {"first_token_s": run(1)[0], "memory_mib": run(65)[1]}
+    with tempfile.TemporaryDirectory() as empty:
+        first_start = run(65, "--weight-cache", empty)[1]
+    return {"first_token_s": run(1)[0], "memory_mib": run(65)[1], "first_start_mib": first_start, "no_cache_mib": run(65, "--weight-cache", "off")[1]}
 
 
 def read_bandwidth(threads: int) -> float:
@@ -174,14 +177,15 @@ def bytes_of_a_token(model: str) -> int:
 
 
 def compare(args, model: str) -> dict:
-    names = ("prefill", "decode", "deep", "together", "first_token_s", "memory_mib")
+    names = ("prefill", "decode", "deep", "together", "first_token_s", *MEMORY)
     ours = {name: [] for name in names}
     theirs = {name: [] for name in names}
     share = []
     for _ in range(args.turns):
         limit = own_process(args, model, "--bandwidth")
         for name, value in (own_process(args, model) | own_process(args, model, "--first-token")).items():
-            theirs[name].append(value)
+            for each in MEMORY if name == "memory_mib" else (name,):
+                theirs[each].append(value)
         for name, value in (martlet_figures(args, model) | martlet_first_token(args, model)).items():
             ours[name].append(value)
         limit = max(limit, own_process(args, model, "--bandwidth"))
@@ -189,7 +193,7 @@ def compare(args, model: str) -> dict:
     rows = {}
     for name in names:
         # Seconds and memory are better small: the ratio is how many times better in each row.
-        better = [b / a if name in ("first_token_s", "memory_mib") else a / b for a, b in zip(ours[name], theirs[name])]
+        better = [b / a if name in ("first_token_s", *MEMORY) else a / b for a, b in zip(ours[name], theirs[name])]
         rows[name] = {"martlet": statistics.median(ours[name]), "llama.cpp": statistics.median(theirs[name]), "ratio": statistics.median(better)}
     return {"model": os.path.basename(model), "share": statistics.median(share), **rows}
 
@@ -208,7 +212,8 @@ def main():
         print(json.dumps(peer_figures(args)))
         return
     titles = {"prefill": f"reading {args.prefill} tokens, tokens/s", "decode": "decoding, tokens/s", "deep": f"decoding at {args.deep:,}, tokens/s",
-              "together": f"decoding {SEQUENCES} at once, tokens/s", "first_token_s": "first token of a new process, s", "memory_mib": "memory at most, MiB"}
+              "together": f"decoding {SEQUENCES} at once, tokens/s", "first_token_s": "first token of a new process, s", "memory_mib": "memory at most, MiB",
+              "first_start_mib": "the same of a first start, MiB", "no_cache_mib": "the same without a weight cache, MiB"}
     if not args.json:
         print("| model | what | martlet | llama.cpp | times better |\n| --- | --- | --- | --- | --- |")
     for model in args.models:
