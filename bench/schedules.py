@@ -97,6 +97,7 @@ class Schedule:
         weights = draw.choice([folder / "weights", folder / "weights", folder / f"new-{draw.randrange(1 << 30)}", "off"][:3 if self.streams else 4])
         self.note("--weight-cache", weights, "made anew" if "new-" in str(weights) else None)
         if self.streams:
+            least += os.path.getsize(draft) * 5 // 4 if guesser == draft else 0  # beside what explain reckons
             self.note("--memory", draw.randint(least, least + size // 2), "less than the model")
         # Damage met while streaming ends the call with an error that names the file; elsewhere files are made again.
         self.damages = not self.streams and weights == folder / "weights" and draw.random() < 0.2
