@@ -196,7 +196,9 @@ std::optional<std::string> nearest_name(std::string_view name, std::span<const s
   size_t least = 0;
   for (const std::string& candidate : known) {
     if (candidate.size() > kLongestSuggestion) continue;
-    const size_t distance = edit_distance(name, candidate);
+    size_t distance = edit_distance(name, candidate);
+    // Who stopped in the middle of a word has not mistaken a letter: "--mem" is "--memory", not "--temp".
+    if (begins(name, candidate) && candidate.starts_with(name)) distance = std::min<size_t>(distance, 1);
     // A third of the letters may be wrong: "stpes" is "steps", but "seed" is not "epochs".
     if (distance > std::max<size_t>(1, std::max(name.size(), candidate.size()) / 3) &&
         !begins(name, candidate))

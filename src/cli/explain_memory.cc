@@ -54,12 +54,12 @@ std::string text_of(const MemoryReport& report, const plan::RunGoal& goal) {
   const plan::MemoryPlan& plan = report.plan;
   const plan::MemoryNeeds& needs = plan.needs;
   std::string text = fmt::format(
-      "memory: {} of {}: program {}, weights outside of blocks {}, keys and values {}, activations {}, {} of "
-      "{} "
-      "blocks held {}",
+      "memory: {} of {}: program {}, weights outside of blocks {}, keys and values {}, activations {}, {}{} "
+      "of {} blocks held {}",
       bytes_text(plan.total_bytes()), format_bytes(goal.memory), bytes_text(needs.program),
-      bytes_text(needs.outside), bytes_text(needs.cache), bytes_text(needs.activations), held_blocks(plan),
-      needs.blocks.size(), bytes_text(plan.residency.held_bytes));
+      bytes_text(needs.outside), bytes_text(needs.cache), bytes_text(needs.activations),
+      needs.beside > 0 ? fmt::format("the model that guesses {}, ", bytes_text(needs.beside)) : "",
+      held_blocks(plan), needs.blocks.size(), bytes_text(plan.residency.held_bytes));
   if (plan.streams()) {
     text += fmt::format(
         ", places to read the others to {}\nstreamed: {} blocks, {} for every token or batch of them",
@@ -83,6 +83,7 @@ Json to_json(const MemoryReport& report, const plan::RunGoal& goal) {
   const plan::Formats& formats = report.choice.best().formats;
   Json json;
   json.set("program_bytes", plan.needs.program).set("outside_bytes", plan.needs.outside);
+  json.set("beside_bytes", plan.needs.beside);
   json.set("held_blocks", held_blocks(plan)).set("blocks", static_cast<int64_t>(plan.needs.blocks.size()));
   json.set("held_bytes", plan.residency.held_bytes).set("streamed_bytes", plan.residency.streamed_bytes);
   json.set("place_bytes", plan.residency.place_bytes).set("least_bytes", report.choice.least());

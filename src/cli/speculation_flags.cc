@@ -41,14 +41,18 @@ void SpeculationFlags::open() {
   if (!is_on() || speculate_ == "ngram" || is_early()) return;
   models::OpenOptions options{plan::rewrites()};
   options.rewrites_of_packed = rewrites_of_packed();
-  draft_model_ = infer::LanguageModel::load(resolve_model(speculate_), options);
+  try {
+    draft_model_ = infer::LanguageModel::load(resolve_model(speculate_), options);
+  } catch (Error& error) {
+    throw error.within("--speculate takes off, ngram, early, early:N or a model");
+  }
 }
 
 int64_t SpeculationFlags::memory(const plan::RunGoal& goal) const {
   return draft_model_ ? plan::forecast_memory(draft_model_->files().tree, goal).total_bytes() : 0;
 }
 
-void SpeculationFlags::apply(const infer::LanguageModel& model, infer::GenerationOptions& generation) {
+void SpeculationFlags::apply(const nn::Model& tree, infer::GenerationOptions& generation) {
   if (!is_on()) return;
   generation.draft_tokens = draft_;
   if (speculate_ == "ngram") {
@@ -56,11 +60,11 @@ void SpeculationFlags::apply(const infer::LanguageModel& model, infer::Generatio
     return;
   }
   if (is_early()) {
-    first_layers_ = first_layers_of(model.tree(), speculate_);
+    first_layers_ = first_layers_of(tree, speculate_);
     generation.drafter = [this] { return std::make_unique<infer::EarlyDrafter>(*first_layers_); };
     return;
   }
-  const int64_t wanted = model.tree().shape().vocabulary_size;
+  const int64_t wanted = tree.shape().vocabulary_size;
   const int64_t got = draft_model_->tree().shape().vocabulary_size;
   if (wanted != got || !draft_model_->tree().shape().generates)
     bad_input("--speculate wants a model that predicts the same {} tokens, and {} has {}", wanted, speculate_,

@@ -1,6 +1,6 @@
 #pragma once
 
-// --speculate of `run` and `chat`.
+// --speculate of `run`, `chat` and `explain run`.
 
 #include <optional>
 #include <string>
@@ -20,9 +20,9 @@ class SpeculationFlags {
   void open();
   /// Bytes that guessing takes beside the run: 0 without another model.
   int64_t memory(const plan::RunGoal& goal) const;
-  /// What --speculate asks for, for replies of `model`, after `open`; *this must outlive `generation`. Throws
+  /// What --speculate asks for, for replies of `tree`, after `open`; *this must outlive `generation`. Throws
   /// BadInput for a draft model of another vocabulary, with both sizes.
-  void apply(const infer::LanguageModel& model, infer::GenerationOptions& generation);
+  void apply(const nn::Model& tree, infer::GenerationOptions& generation);
   bool is_on() const { return speculate_ != "off"; }
 
  private:

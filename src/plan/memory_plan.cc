@@ -26,6 +26,12 @@ std::string bytes_text(int64_t bytes) {
   return format_bytes(static_cast<uint64_t>(std::max<int64_t>(bytes, 0)));
 }
 
+/// What whoever asked can do; a verb that makes no text has no --kv-cache.
+std::string_view what_would_save(const RunGoal& goal) {
+  if (goal.new_tokens > 0) return "a shorter text, a smaller --batch or --kv-cache q8 takes";
+  return goal.batch > 1 ? "a shorter text or a smaller --batch takes" : "a shorter text takes";
+}
+
 }  // namespace
 
 int64_t MemoryNeeds::block_bytes() const {
@@ -68,11 +74,12 @@ std::string why_not(const MemoryPlan& plan, const RunGoal& goal) {
   return fmt::format(
       "{} of memory are too little: the smallest that would do is {} ({} the program, {} weights outside of "
       "blocks, {} keys and values of {} tokens, {} activations, {}two blocks of weights that are streamed); "
-      "a shorter text, a smaller --batch or --kv-cache q8 takes less",
+      "{} less",
       format_bytes(goal.memory), bytes_text(plan.least), bytes_text(needs.program), bytes_text(needs.outside),
       bytes_text(needs.cache), goal.batch * (goal.prompt_tokens + goal.new_tokens),
       bytes_text(needs.activations),
-      needs.beside > 0 ? fmt::format("{} the model that guesses, ", bytes_text(needs.beside)) : "");
+      needs.beside > 0 ? fmt::format("{} the model that guesses, ", bytes_text(needs.beside)) : "",
+      what_would_save(goal));
 }
 
 nn::RewriteRequest request_of(const MemoryPlan& plan) {

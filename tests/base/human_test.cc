@@ -126,6 +126,7 @@ TEST(Human, TheNearestNameIsSuggestedWhenNearEnough) {
   EXPECT_EQ(nearest_name("batch", known), "batch");
   EXPECT_EQ(nearest_name("batchwise", known), "batch");
   EXPECT_EQ(nearest_name("learning", known), "learning_rate");
+  EXPECT_EQ(nearest_name("--mem", std::vector<std::string>{"--temp", "--memory"}), "--memory");
   EXPECT_EQ(nearest_name("wavelength", known), std::nullopt);
   EXPECT_EQ(nearest_name("", known), std::nullopt);
   EXPECT_EQ(nearest_name(std::string(1 << 20, 'a'), known), std::nullopt);

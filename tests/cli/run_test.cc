@@ -146,6 +146,24 @@ TEST_F(RunVerb, EmbedGivesVectorsAsTextRowsAndArray) {
   EXPECT_EQ(lines_of(run(scratch_, base).out).size(), 2u);
   expect_failure("embed " + model_.path() + " -p a --pooling max", 2, "mean, cls");
   expect_failure("embed " + model_.path(), 2, "needs one of -p");
+  EXPECT_EQ(run(scratch_, base + "--memory 1G").out, run(scratch_, base).out);
+  const Outcome little = run(scratch_, base + "--memory 1M");
+  EXPECT_EQ(little.code, 4);
+  EXPECT_THAT(little.err, HasSubstr("the smallest that would do is"));
+  EXPECT_EQ(little.err.find("--kv-cache"), std::string::npos) << "embed has none: " << little.err;
+}
+
+TEST_F(RunVerb, ExplainTakesWhatGuesses) {
+  const std::string base = "explain run " + model_.path() + " --prompt-tokens 8 -n 40 --json ";
+  const Json guessed = Json::parse(run(scratch_, base + "--analyze --speculate ngram --draft 3").out, "plan");
+  EXPECT_GT(guessed.at("measured").at("drafted").integer(), 0);
+  EXPECT_GE(guessed.at("measured").at("drafted").integer(), guessed.at("measured").at("accepted").integer());
+  const Outcome people =
+      run(scratch_, "explain run " + model_.path() + " --speculate early:1 -n 8 --prompt-tokens 8");
+  EXPECT_THAT(people.out, HasSubstr("guesses that hold"));
+  const Json both = Json::parse(run(scratch_, base + "--memory 1G --speculate " + model_.path()).out, "plan");
+  EXPECT_GT(both.at("memory").at("beside_bytes").integer(), both.at("memory").at("outside_bytes").integer());
+  expect_failure(base + "--speculate nagram", 3, "--speculate takes off, ngram, early, early:N or a model");
 }
 
 TEST_F(RunVerb, EvalLossOfTextAndLines) {

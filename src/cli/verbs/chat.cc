@@ -50,7 +50,7 @@ int run_chat(std::span<const std::string> arguments) {
   ChatSession session(model, chat_format_of(model));
   session.set_system(system);
   infer::GenerationOptions generation = flags.generation(model);
-  speculation.apply(model, generation);
+  speculation.apply(model.tree(), generation);
   prompt_cache.apply(model, path, generation);
   chat_loop(session, {generation, flags.stop_texts});
   return 0;

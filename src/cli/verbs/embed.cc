@@ -1,5 +1,7 @@
 #include "infer/embed.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/json.h"
 #include "cli/options.h"
@@ -32,6 +34,14 @@ void print_rows(const Tensor& rows, const std::vector<std::vector<int32_t>>& tex
   }
 }
 
+plan::RunGoal goal_of(const std::vector<std::vector<int32_t>>& texts, const infer::EmbedOptions& options) {
+  plan::RunGoal goal{.prompt_tokens = 1, .new_tokens = 0, .scores = 0};
+  for (const std::vector<int32_t>& text : texts)
+    goal.prompt_tokens = std::max(goal.prompt_tokens, static_cast<int64_t>(text.size()));
+  goal.batch = std::clamp<int64_t>(static_cast<int64_t>(texts.size()), 1, options.batch);
+  return goal;
+}
+
 }  // namespace
 
 int run_embed(std::span<const std::string> arguments) {
@@ -42,6 +52,7 @@ int run_embed(std::span<const std::string> arguments) {
   bool json = false;
   Options options("embed", "martlet embed bert/ -p 'a swallow' -p 'a bird' --normalize -o vectors.npy");
   model_flags.declare_running(options);
+  model_flags.declare_memory(options);
   options.texts("-p,--prompt", "TEXT", prompts, "a text; may be given several times")
       .text("--prompts", "F.jsonl", prompts_file, "texts, one a line: prompt, text or ids; -: standard input")
       .choice("--pooling", pooling, {"mean", "cls"},
@@ -55,10 +66,10 @@ int run_embed(std::span<const std::string> arguments) {
   if (prompts.empty() == prompts_file.empty())
     fail(ErrorCode::kUsage, "embed needs one of -p TEXT and --prompts FILE.jsonl");
   if (pooling == "cls") embed_options.pooling = infer::Pooling::kFirst;
-  const infer::LanguageModel model =
-      infer::LanguageModel::load(model_flags.path(), model_flags.run_options());
+  infer::LanguageModel model = infer::LanguageModel::load(model_flags.path(), model_flags.run_options());
   const auto texts =
       prompts_file.empty() ? encode_prompts(model, prompts) : read_prompts(model, prompts_file);
+  model_flags.fit(model.opened(), goal_of(texts, embed_options));
   const Tensor rows = infer::embed(model.tree(), texts, embed_options, *make_progress());
   if (!out.empty()) formats::write_npy(out, rows);
   if (out.empty() || json) print_rows(rows, texts, json);

@@ -10,6 +10,7 @@
 #include "cli/explain_train.h"
 #include "cli/options.h"
 #include "cli/run_model_flags.h"
+#include "cli/speculation_flags.h"
 #include "cli/table.h"
 #include "cli/verbs/verbs.h"
 #include "infer/generate.h"
@@ -30,15 +31,15 @@ struct Measured {
   infer::WeightStream::Traffic traffic;
   double prompt_seconds = 0;
   double decode_tokens_per_s = 0;
+  int64_t drafted = 0, accepted = 0;  ///< with --speculate
 };
 
-Measured measure_run(nn::Model& tree, const plan::RunGoal& goal) {
+Measured measure_run(nn::Model& tree, const plan::RunGoal& goal, infer::GenerationOptions options) {
   const auto vocabulary = static_cast<uint64_t>(tree.shape().vocabulary_size);
   std::vector<std::vector<int32_t>> prompts(static_cast<size_t>(goal.batch));
   for (size_t i = 0; i < prompts.size(); ++i)
     for (int64_t t = 0; t < goal.prompt_tokens; ++t)
       prompts[i].push_back(static_cast<int32_t>(Philox(1, i).bits(static_cast<uint64_t>(t)) % vocabulary));
-  infer::GenerationOptions options;
   options.max_new_tokens = goal.new_tokens;
   options.batch = goal.batch;
   reset_memory_peaks(Device::kCpu);
@@ -48,13 +49,17 @@ Measured measure_run(nn::Model& tree, const plan::RunGoal& goal) {
   const Clock::time_point start = Clock::now();
   Clock::time_point first = start, last = start;
   int64_t tokens = 0;
-  infer::generate(tree, prompts, options, [&](size_t, int32_t) {
+  const std::vector<infer::Generated> replies = infer::generate(tree, prompts, options, [&](size_t, int32_t) {
     last = Clock::now();
     // The first tokens of all sequences come with their prompts.
     if (++tokens <= goal.batch) first = last;
     return true;
   });
   Measured measured;
+  for (const infer::Generated& reply : replies) {
+    measured.drafted += reply.drafted;
+    measured.accepted += reply.accepted;
+  }
   measured.memory = memory_use(Device::kCpu);
   measured.process_bytes = process_memory().peak;
   if (stream != nullptr) measured.traffic = stream->traffic();
@@ -80,7 +85,8 @@ double disk_bandwidth(const Measured& measured) {
 }
 
 void print_plan(const models::OpenModel& model, const plan::RunGoal& goal, const plan::RunPlan& plan,
-                const std::optional<MemoryReport>& within, const std::optional<Measured>& measured) {
+                const std::optional<MemoryReport>& within, const std::optional<Measured>& measured,
+                bool speculates) {
   const plan::RunForecast& forecast = plan.forecast;
   fmt::print("plan: run {}, {} prompt tokens, {} new tokens, batch {}\n", model.files.path,
              goal.prompt_tokens, goal.new_tokens, goal.batch);
@@ -106,6 +112,8 @@ void print_plan(const models::OpenModel& model, const plan::RunGoal& goal, const
       fmt::format("{:.3f} s", found.prompt_seconds));
   row("decoding", fmt::format("{:.1f} tokens/s", forecast.decode_tokens_per_s),
       fmt::format("{:.1f} tokens/s", found.decode_tokens_per_s));
+  if (speculates)
+    row("guesses that hold", "unknown: as if none", fmt::format("{} of {}", found.accepted, found.drafted));
   if (within && within->choice.fits()) {
     row("process", bytes_text(within->plan.total_bytes()), bytes_text(found.process_bytes));
     if (within->plan.streams())
@@ -149,6 +157,7 @@ void print_json(const models::OpenModel& model, const plan::RunPlan& plan,
                             measured->decode_tokens_per_s};
     Json row = to_json(found);
     row.set("process_bytes", measured->process_bytes);
+    if (measured->drafted > 0) row.set("drafted", measured->drafted).set("accepted", measured->accepted);
     if (within && within->plan.streams()) row.set("disk_bandwidth", disk_bandwidth(*measured));
     json.set("measured", std::move(row));
   }
@@ -192,11 +201,13 @@ int run_explain(std::span<const std::string> arguments) {
   std::string verb;
   RunModelFlags flags;
   plan::RunGoal goal;
+  SpeculationFlags speculation;
   bool analyze = false, json = false;
   Options options("explain", "martlet explain run smollm2 --analyze");
   options.positional("VERB", verb,
                      "what to explain: run; or train, whose options `martlet explain train --help` shows");
   flags.declare_generating(options);
+  speculation.declare(options);
   options.count("--prompt-tokens", "N", goal.prompt_tokens, "length of the prompt", 1, 1 << 24)
       .count("-n,--tokens", "N", goal.new_tokens, "tokens to generate", 1, 1 << 24)
       .count("--batch", "N", goal.batch, "sequences that run together", 1, 4096)
@@ -211,6 +222,8 @@ int run_explain(std::span<const std::string> arguments) {
     bad_input("{} prompt tokens and {} new ones are more than the model's context of {}", goal.prompt_tokens,
               goal.new_tokens, shape.max_positions);
   goal.memory = flags.budget();
+  speculation.open();
+  goal.beside = speculation.memory(goal);
   std::vector<std::string> types = plan::weight_types(*model.tree);
   std::optional<plan::FormatChoice> choice;
   if (goal.memory > 0) {
@@ -231,12 +244,14 @@ int run_explain(std::span<const std::string> arguments) {
     plan.fits = within->choice.fits();
     if (plan.fits) plan::add_disk(plan.forecast, within->plan.residency, goal, within->disk_bandwidth);
   }
+  infer::GenerationOptions generation;
+  speculation.apply(*model.tree, generation);
   std::optional<Measured> measured;
-  if (analyze && plan.fits) measured = measure_run(*model.tree, goal);
+  if (analyze && plan.fits) measured = measure_run(*model.tree, goal, generation);
   if (json)
     print_json(model, plan, within, goal, measured);
   else
-    print_plan(model, goal, plan, within, measured);
+    print_plan(model, goal, plan, within, measured, speculation.is_on());
   return plan.fits ? 0 : static_cast<int>(ErrorCode::kExhausted);
 }
 

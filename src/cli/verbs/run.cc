@@ -159,7 +159,7 @@ int run_run(std::span<const std::string> arguments) {
   plan::RunGoal goal = goal_of(request, prompts, generation);
   goal.beside = request.speculation.memory(goal);
   request.model.fit(model.opened(), goal);
-  request.speculation.apply(model, generation);
+  request.speculation.apply(model.tree(), generation);
   request.prompt_cache.apply(model, request.model.path(), generation);
   generation.batch = request.batch;
   if (request.context == "slide") generation.context = infer::ContextPolicy::kSlide;
