@@ -35,8 +35,6 @@ constexpr int64_t kMostBlockColumns = 256;
 constexpr int64_t kSliceChunks = 2;
 constexpr int64_t kSliceBlocks = kSliceChunks * kChunkBlocks;
 constexpr int64_t kLineBytes = 64;
-// Activations that weights are read for front to back: decoding, several sequences of it, guesses.
-constexpr int64_t kFewTokens = 24;
 // How far ahead of use weights are called into the L2 cache where tokens are few.
 constexpr int64_t kStreamAhead = 6 << 10;
 // Groups that a thread takes at a time.

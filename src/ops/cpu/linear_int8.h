@@ -21,6 +21,9 @@ struct Int8Rows {
   int64_t tokens, columns;
 };
 
+/// Activations that weights are read for front to back: decoding, several sequences of it, guesses.
+inline constexpr int64_t kFewTokens = 24;
+
 /// y = x W^T + bias for each, or y += that; x has the columns of every weight. x is rounded
 /// once for all that want it in the same form, and the threads are called once for all together.
 void multiply_int8(const Int8Rows& x, std::span<const Int8Product> products);
