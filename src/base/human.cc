@@ -91,11 +91,10 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-/// "--output" of "--out".
-bool begins(std::string_view name, std::string_view candidate) {
+/// "--mem" of "--memory", "--output" of "--out".
+bool begins(std::string_view beginning, std::string_view word) {
   constexpr size_t kFewest = 4;
-  return std::min(name.size(), candidate.size()) >= kFewest &&
-         (name.starts_with(candidate) || candidate.starts_with(name));
+  return beginning.size() >= kFewest && word.starts_with(beginning);
 }
 
 }  // namespace
@@ -198,10 +197,10 @@ std::optional<std::string> nearest_name(std::string_view name, std::span<const s
     if (candidate.size() > kLongestSuggestion) continue;
     size_t distance = edit_distance(name, candidate);
     // Who stopped in the middle of a word has not mistaken a letter: "--mem" is "--memory", not "--temp".
-    if (begins(name, candidate) && candidate.starts_with(name)) distance = std::min<size_t>(distance, 1);
+    if (begins(name, candidate)) distance = std::min<size_t>(distance, 1);
     // A third of the letters may be wrong: "stpes" is "steps", but "seed" is not "epochs".
     if (distance > std::max<size_t>(1, std::max(name.size(), candidate.size()) / 3) &&
-        !begins(name, candidate))
+        !begins(candidate, name))
       continue;
     if (nearest && distance >= least) continue;
     nearest = candidate;

@@ -150,14 +150,13 @@ cpu::Int8Product product_into(const Tensor& y, const Weight& weight, const Tenso
 Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias) {
   check(x, weight, bias);
   Shape shape = x.shape();
+  shape[x.rank() - 1] = weight.rows();
   if (goes_straight(x, weight, bias)) {
-    shape[x.rank() - 1] = weight.rows();
     Tensor y = Tensor::empty(shape, DType::kF32);
     const cpu::Int8Product product = product_into(y, weight, bias);
     cpu::multiply_int8(rows_of(x), std::span(&product, 1));
     return y;
   }
-  shape[x.rank() - 1] = weight.rows();
   int64_t tokens = 1;
   for (int dim = 0; dim + 1 < x.rank(); ++dim) tokens *= x.dim(dim);
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
