@@ -13,9 +13,9 @@ namespace martlet::ops {
 /// and in one fixed order: an output row has the same bits whatever other rows are there and however many
 /// threads work.
 ///
-/// An interleaved weight rounds x first, to multiples of (greatest magnitude of 32 or 128 columns) / 127, or
-/// / 32512 where it asks for two int8 codes an activation; products are sums of integers then, and all
-/// kernels of it give the same bits.
+/// An interleaved weight rounds x first, to multiples of (greatest magnitude of 32 or 128 columns) / 127, /
+/// 120 (codes of four bits) or / 32512 (two int8 codes an activation); products are sums of integers then,
+/// and all kernels of it give the same bits.
 Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias = {});
 
 /// y += x W^T + bias in place, with the bits of add_in_place(y, linear(x, weight, bias)). y: f32 or x's dtype

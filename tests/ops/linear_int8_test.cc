@@ -240,7 +240,8 @@ std::vector<double> rounding_bounds(const Tensor& x, const Weight& weight) {
   return bounds;
 }
 
-// Two codes: within 1/65024 of a block's greatest value of what f32 activations give.
+// One code: within 1/254 of a block's greatest value, 1/240 for codes of four bits. Two codes: within 1/65024
+// of a block's greatest value of what f32 activations give.
 TEST_F(LinearInt8Test, NoActivationIsRoundedByMoreThanHalfAStep) {
   for_every_form(12, [](Draws& draws, const Form& form) {
     const int64_t columns = drawn_columns(draws, form.format);
@@ -255,6 +256,23 @@ TEST_F(LinearInt8Test, NoActivationIsRoundedByMoreThanHalfAStep) {
       for (size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(y[i], exact[i], bounds[i]) << i;
     });
   });
+}
+
+/// Rows of extremes: one sign, signs that change with every column, group of four, half of a block or block;
+/// then the greatest in one column of 32 alone, among small ones.
+Tensor extreme_rows(int64_t count, int64_t columns) {
+  std::vector<float> values;
+  for (int64_t row = 0; row < count; ++row)
+    for (int64_t k = 0; k < columns; ++k) {
+      const int64_t by[] = {columns, 1, 4, 16, 32};
+      const float sign = row % 2 == 0 ? 1.0f : -1.0f;
+      const int64_t only = row - 10;
+      if (only < 0)
+        values.push_back(k / by[row / 2] % 2 == 0 ? sign : -sign);
+      else
+        values.push_back(k % 32 == only % 32 ? sign : 0.3f * sign);
+    }
+  return Tensor::from(values, {count, columns});
 }
 
 /// Every stored bit set or clear, activations all at their greatest: nothing may saturate on the way.
@@ -278,11 +296,16 @@ TEST_F(LinearInt8Test, TheGreatestCodesAndActivationsDoNotSaturate) {
         }
       const Weight weight =
           form.interleaved(Weight(format, Tensor::from(bytes, {1, format.row_bytes(columns)}), columns));
-      for (const float value : {1.0f, -1.0f}) {
-        const Tensor x = Tensor::from(std::vector<float>(static_cast<size_t>(columns), value), {1, columns});
-        const Tensor expected = on_reference(x, weight, Tensor::zeros({1}, DType::kF32));
-        at_every_level([&] { expect_close(linear(x, weight), expected, {1e-6, 1e-6}); });
-      }
+      const Tensor x = extreme_rows(42, columns);
+      const Tensor expected = on_reference(x, weight, Tensor::zeros({1}, DType::kF32));
+      float most = 0;
+      for (const float value : expected.to_vector<float>()) most = std::max(most, std::fabs(value));
+      at_every_level([&] {
+        const Tensor y = linear(x, weight);
+        expect_close(y, expected, {1e-6, 1e-6 * most});
+        for (int64_t row = 0; row < x.dim(0); ++row)
+          EXPECT_EQ(bits_of(linear(x.slice(0, row, row + 1), weight)), bits_of(y.slice(0, row, row + 1)));
+      });
     }
   });
 }

@@ -135,6 +135,46 @@ template <bool kWide>
 Ints dot(Ints sums, Bytes codes, const int8_t* four) {
   return _mm512_dpbusd_epi32(sums, codes, _mm512_set1_epi32(word(four)));
 }
+// What products of columns in pairs take, which these lanes alone have.
+
+/// sums + unsigned bytes * signed ones.
+inline Ints dot(Ints sums, Bytes codes, Bytes signed_bytes) {
+  return _mm512_dpbusd_epi32(sums, codes, signed_bytes);
+}
+inline Bytes all_bytes(int value) {
+  return _mm512_set1_epi8(static_cast<char>(value));
+}
+inline Bytes add_bytes(Bytes a, Bytes b) {
+  return _mm512_add_epi8(a, b);
+}
+/// a + four bytes, which all lanes share.
+inline Bytes add_bytes(Bytes a, const int8_t* four) {
+  Bytes shared = _mm512_set1_epi32(word(four));
+  asm("" : "+v"(shared));  // or the word would be loaded into a general register before
+  return add_bytes(a, shared);
+}
+/// The same where no sum of unsigned bytes exceeds 255: words may be added, which takes them from memory.
+inline Bytes add_without_carry(Bytes a, const int8_t* four) {
+  return _mm512_add_epi32(a, _mm512_set1_epi32(word(four)));
+}
+
+/// Sixteen codes and sixteen more, of which the first 4 * kWords of each are moved: first - down, second +
+/// up. Gives the sum of first * (second + up) - down * second over these, as they were.
+template <int kWords, int kDown, int kUp>
+int32_t move_pairs(int8_t* codes) {
+  __m128i* halves = reinterpret_cast<__m128i*>(codes);
+  constexpr __mmask16 kMoved = (1 << 4 * kWords) - 1;
+  const __m128i first = _mm_loadu_si128(halves), second = _mm_loadu_si128(halves + 1);
+  const __m128i up = _mm_mask_add_epi8(second, kMoved, second, _mm_set1_epi8(kUp));
+  _mm_storeu_si128(halves, _mm_mask_sub_epi8(first, kMoved, first, _mm_set1_epi8(kDown)));
+  _mm_storeu_si128(halves + 1, up);
+  const __m128i products = _mm_dpbusd_epi32(_mm_setzero_si128(), up, first);
+  const __m128i taken = _mm_dpbusd_epi32(_mm_setzero_si128(), _mm_set1_epi8(kDown), second);
+  const __m128i four = _mm_maskz_sub_epi32((1 << kWords) - 1, products, taken);
+  const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+
 /// What a sum of wide codes starts from, where `start` takes off the codes' zero, 128.
 inline Ints wide_start(int32_t start) {
   return _mm512_set1_epi32(start);

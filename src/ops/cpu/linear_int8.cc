@@ -65,10 +65,13 @@ class Product {
     int64_t most_bytes = 1;
     for (const Int8Product& product : products) {
       const InterleavedFormat& format = product.weight->interleaved_format();
-      const Int8Kernels& kernels = set.of(format);
+      // More rows than are streamed: what a slice's weights take off is made once for many tiles.
+      const PairedInt8Kernels* paired = tokens_ <= kFewTokens ? nullptr : set.paired_of(format, tokens_);
+      const Int8Kernels& kernels = paired == nullptr ? set.of(format) : paired->kernels;
       const Int8Loops& loops = kernels.of(format.activations());
       const int64_t bytes = format.group_bytes(columns_);
-      parts_.push_back({product, kernels, loops, rounded(set, x, format.activations(), loops.most_columns),
+      parts_.push_back({product, kernels, loops,
+                        rounded(set, x, format.activations(), loops.most_columns, paired),
                         divided_up(product.weight->rows(), kGroupRows), groups_, bytes});
       groups_ += parts_.back().groups;
       most_bytes = std::max(most_bytes, bytes);
@@ -85,10 +88,10 @@ class Product {
 
  private:
   const Activations& rounded(const Int8KernelSet& set, const Int8Rows& x, const ActivationForm& form,
-                             int64_t most) {
+                             int64_t most, const PairedInt8Kernels* paired) {
     for (const Activations& known : activations_)
       if (known.form() == form) return known;
-    return activations_.emplace_back(set, x, form, most);
+    return activations_.emplace_back(set, x, form, most, paired);
   }
 
   /// Calls take(part, group of the part) for groups [begin, end) of all parts.
@@ -290,6 +293,17 @@ const Int8Kernels& Int8KernelSet::of(const InterleavedFormat& format) const {
   for (const Int8Kernels& kernels : formats)
     if (kernels.format->source == format.source) return kernels;
   failed("there is no int8 kernel for {} weights", format.source->name);
+}
+
+const PairedInt8Kernels* Int8KernelSet::paired_of(const InterleavedFormat& format, int64_t tokens) const {
+  if (format.activations().greatest > kStepsForFourBits) return nullptr;
+  for (const PairedInt8Kernels& each : paired) {
+    const Int8Loops& loops = each.kernels.loops[0];
+    if (each.kernels.format->source == format.source &&
+        tokens / divided_up(tokens, loops.most_columns) >= loops.least_columns)
+      return &each;
+  }
+  return nullptr;
 }
 
 const Int8KernelSet& int8_kernels() {

@@ -30,7 +30,9 @@ int64_t divided_up(int64_t count, int64_t by) {
 /// All rows of x in one form, as tiles of nearly equal width.
 class Activations {
  public:
-  Activations(const Int8KernelSet& kernels, const Int8Rows& x, const ActivationForm& form, int64_t most)
+  /// paired: what moves codes for it, or null.
+  Activations(const Int8KernelSet& kernels, const Int8Rows& x, const ActivationForm& form, int64_t most,
+              const PairedInt8Kernels* paired)
       : form_(form),
         tokens_(x.tokens),
         columns_(x.columns),
@@ -38,11 +40,13 @@ class Activations {
         scale_shift_(std::countr_zero(static_cast<uint64_t>(form.scale_columns() / kCodesBlock))) {
     const int64_t codes = tokens_ * columns_ * form.codes;
     const int64_t scales = tokens_ * (columns_ / form.scale_columns());
-    memory_ =
-        allocate(Device::kCpu, codes + (scales + tokens_ * side_words(form, columns_) * form.codes) * 4);
+    const int64_t side = tokens_ * side_words(form, columns_) * form.codes;
+    const int64_t pairs = paired == nullptr ? 0 : tokens_ * blocks();
+    memory_ = allocate(Device::kCpu, codes + (scales + side + pairs) * 4);
     all_.codes = reinterpret_cast<int8_t*>(memory_.get());
     all_.scales = reinterpret_cast<float*>(memory_.get() + codes);  // codes are whole blocks of 32
     all_.side = reinterpret_cast<int32_t*>(all_.scales + scales);
+    if (paired != nullptr) all_.pairs = all_.side + side;
     // A division for each tile and slice would cost a twentieth of the product.
     for (int64_t tile = 0; tile <= tiles_; ++tile) firsts_.push_back(tokens_ * tile / tiles_);
     const float* from = x.values;
@@ -50,9 +54,12 @@ class Activations {
     parallel_for(tokens_, grain, [&](int64_t begin, int64_t end) {
       for (int64_t token = begin, tile = tile_of(begin); token < end; ++token) {
         while (first(tile + 1) <= token) ++tile;
-        for (int64_t block = 0; block < blocks(); block += kSliceBlocks)
-          kernels.quantise(from + token * columns_ + block * kCodesBlock, slice_blocks(block) * kCodesBlock,
-                           form_, slice(block).column(first(tile), first(tile + 1), token - first(tile)));
+        for (int64_t block = 0; block < blocks(); block += kSliceBlocks) {
+          const int64_t columns = slice_blocks(block) * kCodesBlock;
+          const ActivationColumn to = slice(block).column(first(tile), first(tile + 1), token - first(tile));
+          kernels.quantise(from + token * columns_ + block * kCodesBlock, columns, form_, to);
+          if (paired != nullptr) paired->move(columns, form_, to);
+        }
       }
     });
   }
@@ -65,17 +72,17 @@ class Activations {
   /// Some neighbouring blocks of all rows, which lie in one piece, tile after tile.
   struct Slice {
     ActivationColumn all;
-    int64_t codes, scales, side;  // entries of a row
+    int64_t codes, scales, side, pairs;  // entries of a row
 
     /// Row `in_tile` of the tile of rows [begin, end).
     ActivationColumn column(int64_t begin, int64_t end, int64_t in_tile) const {
       return {all.codes + (begin * codes + in_tile * kCodesBlock * all.width),
               all.scales + (begin * scales + in_tile), all.side + (begin * side + in_tile * all.width),
-              end - begin};
+              all.pairs == nullptr ? nullptr : all.pairs + (begin * pairs + in_tile), end - begin};
     }
     ActivationTile tile(int64_t begin, int64_t end) const {
       const ActivationColumn first = column(begin, end, 0);
-      return {first.codes, first.scales, first.side, first.width};
+      return {first.codes, first.scales, first.side, first.pairs, first.width};
     }
   };
 
@@ -84,12 +91,14 @@ class Activations {
     const int64_t count = slice_blocks(block), before = block * tokens_;
     const auto words = [&](int64_t blocks) { return side_words(form_, blocks * kCodesBlock) * form_.codes; };
     return {{all_.codes + before * kCodesBlock * form_.codes, all_.scales + (before >> scale_shift_),
-             all_.side + words(block) * tokens_, form_.codes},
+             all_.side + words(block) * tokens_, all_.pairs == nullptr ? nullptr : all_.pairs + before,
+             form_.codes},
             count * kCodesBlock * form_.codes,
             count >> scale_shift_,
-            words(count)};
+            words(count),
+            all_.pairs == nullptr ? 0 : count};
   }
-  /// Of any block that a scale begins with.
+  /// Of any block that a scale begins with; of codes that are not moved.
   ActivationTile tile(int64_t index, int64_t block) const {
     const int64_t before = block % kSliceBlocks, width = first(index + 1) - first(index);
     ActivationTile tile = slice(block - before).tile(first(index), first(index + 1));
@@ -112,6 +121,7 @@ class Activations {
     int8_t* codes;
     float* scales;
     int32_t* side;
+    int32_t* pairs;
   } all_ = {};  // where they begin
   std::vector<int64_t> firsts_;
 };

@@ -29,10 +29,13 @@ namespace martlet::ops::cpu {
 /// block's codes; kSubScales the same for 16 columns each; kScalesAndMinima scale * sum as f32, at the first
 /// code; kSubScalesAndMinima three words for four blocks: their sums s as 16-bit pairs, two and two, then
 /// -(s0 s2 + s1 s3), with which a tile multiplies minima by half as many products.
+/// pairs: of tiles that multiply columns in pairs (linear_int8_pairs.h), [blocks][width], codes being moved;
+/// else null.
 struct ActivationTile {
   const int8_t* codes;
   const float* scales;
   const int32_t* side;
+  const int32_t* pairs;
   int64_t width;
 };
 
@@ -41,14 +44,17 @@ struct ActivationColumn {
   int8_t* codes;
   float* scales;
   int32_t* side;
+  int32_t* pairs;
   int64_t width;
 };
 
 /// Words of `side` a row of activations takes for each code.
 int64_t side_words(const ActivationForm& form, int64_t columns);
 
-/// Factors of a chunk as f32, sixteen lanes each: scales, then minima and what else the form needs.
-inline constexpr int64_t kChunkFactors = 16 * 16;
+/// Factors of a chunk as f32, sixteen lanes each: scales, then minima and what else the form needs; where
+/// columns are multiplied in pairs, an integer for each block from kPairFactors on.
+inline constexpr int64_t kPairFactors = 16 * 16;
+inline constexpr int64_t kChunkFactors = kPairFactors + 16 * kChunkBlocks;
 /// No tile is wider, codes counted.
 inline constexpr int64_t kMostTileColumns = 12;
 
@@ -61,7 +67,8 @@ struct ChunkRun {
 
 /// For activations of one code, or of two.
 struct Int8Loops {
-  int64_t most_columns;  ///< of a tile
+  int64_t most_columns;   ///< of a tile
+  int64_t least_columns;  ///< of a tile
   /// sums [16] = a group times one row of activations, which lies in one piece.
   void (*row)(const std::byte* group, int64_t columns, const ActivationTile& x, float* sums);
   /// sums [width][16] += chunks times a tile of width i + 1, which stands at the chunks' first column.
@@ -76,12 +83,23 @@ struct Int8Kernels {
   const Int8Loops& of(const ActivationForm& form) const { return loops[form.codes - 1]; }
 };
 
+/// Many rows of activations, columns multiplied in pairs.
+struct PairedInt8Kernels {
+  Int8Kernels kernels;  ///< for one code; of tiles alone
+  /// Moves a row's codes, which are rounded, and writes `pairs`.
+  void (*move)(int64_t columns, const ActivationForm& form, const ActivationColumn& codes);
+};
+
 struct Int8KernelSet {
   std::string_view name;  ///< "AVX-512 VNNI"
   /// Rounds a row of `columns` activations to codes.
   void (*quantise)(const float* x, int64_t columns, const ActivationForm& form, const ActivationColumn& to);
   std::span<const Int8Kernels> formats;
+  /// Of some formats, those whose activations leave room for a code.
+  std::span<const PairedInt8Kernels> paired = {};
   const Int8Kernels& of(const InterleavedFormat& format) const;
+  /// Null where there is none, or no tiles so narrow as so few rows would take.
+  const PairedInt8Kernels* paired_of(const InterleavedFormat& format, int64_t tokens) const;
 };
 
 const Int8KernelSet& int8_kernels_portable();

@@ -34,21 +34,28 @@ struct ScalesForm {
           sums[c.value] = kWide ? wide_start(at.side[c.value]) : all_ints(at.side[c.value]);
       });
       add_products<Codes, kWide, 0, kVectors>(at, sums);
-      const Lanes scale = load(factors + 16 * block);
-      unrolled<kWidth>([&](auto c) {
-        const Lanes sum = to_lanes(sum_of_codes<kCodes>(sums + kCodes * c.value));
-        totals[c.value] = multiply_add(sum, multiply(scale, all(at.scales[c.value])), totals[c.value]);
-      });
-      if constexpr (kMinima) {
-        const Lanes minimum = load(factors + 16 * (kChunkBlocks + block));
-        unrolled<kWidth>([&](auto c) {
-          totals[c.value] = multiply_add(minimum, all(float_of(at.side[kCodes * c.value])), totals[c.value]);
-        });
-      }
       next_block<kWidth * kCodes>(at, Codes::kBytes);
-      at.scales += kWidth;
-      at.side += kWidth * kCodes;
+      add_block<kCodes>(factors, block, at, sums, totals);
     }
+  }
+
+  /// totals += what a block's integer sums give.
+  template <int kCodes, int kWidth>
+  [[gnu::always_inline]] static void add_block(const float* factors, int64_t block, Cursor& at,
+                                               const Ints* sums, Lanes (&totals)[kWidth]) {
+    const Lanes scale = load(factors + 16 * block);
+    unrolled<kWidth>([&](auto c) {
+      const Lanes sum = to_lanes(sum_of_codes<kCodes>(sums + kCodes * c.value));
+      totals[c.value] = multiply_add(sum, multiply(scale, all(at.scales[c.value])), totals[c.value]);
+    });
+    if constexpr (kMinima) {
+      const Lanes minimum = load(factors + 16 * (kChunkBlocks + block));
+      unrolled<kWidth>([&](auto c) {
+        totals[c.value] = multiply_add(minimum, all(float_of(at.side[kCodes * c.value])), totals[c.value]);
+      });
+    }
+    at.scales += kWidth;
+    at.side += kWidth * kCodes;
   }
 };
 
@@ -109,27 +116,34 @@ struct SubScalesAndMinimaForm {
     }
   }
 
+  /// scaled = what four blocks' minima give.
+  template <int kCodes, int kWidth>
+  [[gnu::always_inline]] static void scale_minima(const float* factors, int64_t half, const Cursor& at,
+                                                  Lanes (&scaled)[kWidth]) {
+    const Lanes minus_dmin = load(factors + 16 * kMinusDmin);
+    const Ints first = load_ints(factors + 16 * (kPairs + 2 * half));
+    const Ints second = load_ints(factors + 16 * (kPairs + 2 * half + 1));
+    const Ints taken = load_ints(factors + 16 * (kTaken + half));
+    unrolled<kWidth>([&](auto c) {
+      Ints minima[kCodes];
+      unrolled<kCodes>([&](auto code) {
+        // m0 s0 + m2 s2 = (m0 + s2) (m2 + s0) - m0 m2 - s0 s2: one product in place of two. Additions run
+        // on pipes that products leave idle.
+        const int32_t* side = at.side + kCodes * c.value + code.value;
+        const Ints products =
+            multiply_pairs(add_pairs(first, side[kWidth * kCodes]), add_pairs(second, side[0]));
+        minima[code.value] = add(add(products, taken), all_ints(side[2 * kWidth * kCodes]));
+      });
+      scaled[c.value] = multiply(to_lanes(sum_of_codes<kCodes>(minima)), minus_dmin);
+    });
+  }
+
   template <typename Codes, int kCodes, int kWidth>
   [[gnu::always_inline]] static void chunk(const float* factors, int64_t, Cursor& at,
                                            Lanes (&totals)[kWidth]) {
     for (int64_t half = 0; half < 2; ++half) {
       Lanes scaled[kWidth];
-      const Lanes minus_dmin = load(factors + 16 * kMinusDmin);
-      const Ints first = load_ints(factors + 16 * (kPairs + 2 * half));
-      const Ints second = load_ints(factors + 16 * (kPairs + 2 * half + 1));
-      const Ints taken = load_ints(factors + 16 * (kTaken + half));
-      unrolled<kWidth>([&](auto c) {
-        Ints minima[kCodes];
-        unrolled<kCodes>([&](auto code) {
-          // m0 s0 + m2 s2 = (m0 + s2) (m2 + s0) - m0 m2 - s0 s2: one product in place of two. Additions run
-          // on pipes that products leave idle.
-          const int32_t* side = at.side + kCodes * c.value + code.value;
-          const Ints products =
-              multiply_pairs(add_pairs(first, side[kWidth * kCodes]), add_pairs(second, side[0]));
-          minima[code.value] = add(add(products, taken), all_ints(side[2 * kWidth * kCodes]));
-        });
-        scaled[c.value] = multiply(to_lanes(sum_of_codes<kCodes>(minima)), minus_dmin);
-      });
+      scale_minima<kCodes>(factors, half, at, scaled);
       unrolled<4>([&](auto block) {
         Ints sums[kWidth * kCodes];
         unrolled<kWidth * kCodes>([&](auto c) { sums[c.value] = no_ints(); });

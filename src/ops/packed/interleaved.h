@@ -50,16 +50,21 @@ enum class CodesForm : uint8_t {
 /// which codes of [-127, 127] leave no gap.
 inline constexpr int32_t kFirstCodeSteps = 255;
 
-/// How activations are rounded for a format: to multiples of the greatest of so many columns / 127, or /
-/// 32512 where two int8 codes stand for one: 255 * first + second. Formats with blocks of 32 keep that; those
-/// with blocks of 256 take 128, which is half of what other engines use and lets a tile multiply by the scale
-/// of activations four times less often.
+/// Steps of an activation for weights of four bits: a code added to it, 15 at most, still fits a byte, so
+/// that kernels may multiply two columns by one product (cpu/linear_int8_pairs.h).
+inline constexpr int kStepsForFourBits = 120;
+
+/// How activations are rounded for a format: to multiples of the greatest of so many columns / 127, / 120 for
+/// codes of four bits, or / 32512 where two int8 codes stand for one: 255 * first + second. Formats with
+/// blocks of 32 keep that; those with blocks of 256 take 128, which is half of what other engines use and
+/// lets a tile multiply by the scale of activations four times less often.
 struct ActivationForm {
   CodesForm form;
   int zero;
-  int codes = 1;  ///< of an activation: 1 or 2
+  int codes = 1;       ///< of an activation: 1 or 2
+  int greatest = 127;  ///< of one code
   /// In which the greatest magnitude of a block is counted.
-  float steps() const { return codes == 1 ? 127.0f : 127.0f * kFirstCodeSteps + 127.0f; }
+  float steps() const { return static_cast<float>(codes == 1 ? greatest : 127 * kFirstCodeSteps + 127); }
   int64_t scale_columns() const {
     return form == CodesForm::kScales || form == CodesForm::kScalesAndMinima ? 32 : 128;
   }
@@ -77,7 +82,9 @@ struct InterleavedFormat {
 
   /// A zero point is a minimum of -d z.
   ActivationForm activations() const {
-    return {form == CodesForm::kScalesAndZeros ? CodesForm::kScalesAndMinima : form, zero, activation_codes};
+    const bool leaves_room = bits == 4 && levels == nullptr && activation_codes == 1;
+    return {form == CodesForm::kScalesAndZeros ? CodesForm::kScalesAndMinima : form, zero, activation_codes,
+            leaves_room ? kStepsForFourBits : 127};
   }
   int64_t block_bytes() const { return 64 * bits; }
   int64_t header_bytes(int64_t blocks) const {
