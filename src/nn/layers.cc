@@ -106,9 +106,11 @@ GatedFeedForward::GatedFeedForward(int64_t hidden_size, int64_t intermediate_siz
       activation_(activation) {}
 
 Tensor GatedFeedForward::inner(const Tensor& x) {
-  std::vector<Tensor> both = forward_together(x, std::array{gate_proj.get().get(), up_proj.get().get()});
-  Tensor gate = std::move(both[0]);
-  ops::gated_in_place(activation_, gate, both[1]);
+  const auto gate_projection = gate_proj->projection(), up_projection = up_proj->projection();
+  if (gate_projection && up_projection)
+    return ops::gated_linear(activation_, x, *gate_projection, *up_projection);
+  Tensor gate = gate_proj->forward(x);
+  ops::gated_in_place(activation_, gate, up_proj->forward(x));
   return gate;
 }
 

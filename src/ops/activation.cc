@@ -160,9 +160,8 @@ void record(Unary activation, const Tensor& gate, const Tensor& up, Tensor& y) {
 }
 
 void check(Unary activation, const Tensor& gate, const Tensor& up) {
-  const bool plain = std::any_of(std::begin(kNames), std::end(kNames),
-                                 [&](const Name& known) { return known.function == activation; });
-  if (!plain) failed("gated takes an activation ({}), got {}", activation_names(), name_of(activation));
+  if (!is_activation(activation))
+    failed("gated takes an activation ({}), got {}", activation_names(), name_of(activation));
   require_floating("gated", "gate", gate);
   require_shape("gated", "up", up, gate.shape());
   require_one_dtype("gated", {&gate, &up});
@@ -185,6 +184,11 @@ std::string activation_names() {
   std::string names;
   for (const Name& known : kNames) names.append(names.empty() ? "" : ", ").append(known.name);
   return names;
+}
+
+bool is_activation(Unary function) {
+  return std::any_of(std::begin(kNames), std::end(kNames),
+                     [&](const Name& known) { return known.function == function; });
 }
 
 Tensor gated(Unary activation, const Tensor& gate, const Tensor& up) {

@@ -13,6 +13,9 @@ std::optional<Unary> find_activation(std::string_view name);
 /// All names that `find_activation` knows, separated by ", ", for error messages.
 std::string activation_names();
 
+/// Whether it is one of these.
+bool is_activation(Unary function);
+
 /// activation(gate) * up, the gate of GLU feed-forwards: SwiGLU with SiLU, GeGLU with one of the GELUs, ReGLU
 /// with ReLU. gate, up: equal shapes and dtype, f32, bf16 or f16, any layout; computed in f32, rounded once.
 /// Shazeer, "GLU Variants Improve Transformer", 2020.

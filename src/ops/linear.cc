@@ -1,6 +1,7 @@
 #include "ops/linear.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "autograd/record.h"
@@ -9,6 +10,7 @@
 #include "ops/cpu/linear_int8.h"
 #include "ops/cpu/linear_int8_kernels.h"
 #include "ops/cpu/linear_kernels.h"
+#include "ops/cpu/row_kernels.h"
 #include "ops/linear_backward.h"
 #include "ops/reference.h"
 
@@ -188,6 +190,32 @@ std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection>
   }
   cpu::multiply_int8(rows_of(x), products);
   return results;
+}
+
+Tensor gated_linear(Unary activation, const Tensor& x, const Projection& gate, const Projection& up) {
+  const Weight& first = *gate.weight;
+  const Weight& second = *up.weight;
+  const bool joined = goes_straight(x, first, gate.bias) && goes_straight(x, second, up.bias) &&
+                      &first.interleaved_format() == &second.interleaved_format() &&
+                      first.rows() == second.rows() && rows_of(x).tokens > cpu::kFewTokens &&
+                      is_activation(activation);
+  if (!joined) {
+    std::vector<Tensor> both = linear_together(x, std::array{gate, up});
+    gated_in_place(activation, both[0], both[1]);
+    return both[0];
+  }
+  check(x, first, gate.bias);
+  check(x, second, up.bias);
+  Shape shape = x.shape();
+  shape[x.rank() - 1] = first.rows();
+  Tensor y = Tensor::empty(shape, DType::kF32);
+  const cpu::RowKernels& rows = cpu::row_kernels();
+  const std::array products{product_into(y, first, gate.bias), product_into(y, second, up.bias)};
+  cpu::multiply_int8_joined(rows_of(x), products, [&](float* gates, const float* ups, int64_t count) {
+    rows.unary({activation}, gates, gates, count);
+    rows.binary(Binary::kMultiply, gates, ups, gates, count);
+  });
+  return y;
 }
 
 void add_linear_in_place(Tensor& y, const Tensor& x, const Weight& weight, const Tensor& bias) {

@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "ops/activation.h"
 #include "ops/kernel.h"
 #include "ops/weight.h"
 
@@ -31,6 +32,10 @@ struct Projection {
 /// `linear` of each, with the same bits. Where all weights are interleaved, x is rounded once and the threads
 /// are called once.
 std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection> projections);
+
+/// gated(activation, products of `gate`, products of `up`), with the bits of that. Of many rows and two
+/// interleaved weights of one format neither product is written: their sums are joined as they are there.
+Tensor gated_linear(Unary activation, const Tensor& x, const Projection& gate, const Projection& up);
 
 /// The name of the kernel that `linear` would use.
 std::string_view linear_kernel(const Tensor& x, const Weight& weight);

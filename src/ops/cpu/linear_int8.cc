@@ -80,10 +80,35 @@ class Product {
   }
 
   void run() const {
-    if (tokens_ <= kFewTokens)
-      run_few();
-    else
-      run_many();
+    if (tokens_ <= kFewTokens) return run_few();
+    run_many(divided_up(groups_, kGroupsAtOnce), 1, [&](int64_t run, const Block& block) {
+      const int64_t begin = run * kGroupsAtOnce;
+      each_group(begin, std::min(groups_, begin + kGroupsAtOnce), [&](const Part& part, int64_t group) {
+        multiply_group(part, group, block, block.sums, part.group(group + 1),
+                       [&](int64_t token, int64_t tokens, float* sums) {
+                         finish(part, group, token, tokens, sums, part.product.bias);
+                       });
+      });
+    });
+  }
+
+  /// A group of the first product and that of the second: the sums of one wait in the L2 cache for the
+  /// other's.
+  void run_joined(Int8Join join) const {
+    const Part& first = parts_.front();
+    const Part& second = parts_.back();
+    run_many(first.groups, 2, [&](int64_t group, const Block& block) {
+      float* sums_of_first = block.sums + block.rows * kGroupRows;
+      multiply_group(first, group, block, sums_of_first, second.group(group), [](auto...) {});
+      multiply_group(second, group, block, block.sums, first.group(group + 1),
+                     [&](int64_t token, int64_t tokens, float* sums) {
+                       float* joined = sums_of_first + (sums - block.sums);
+                       add_bias(first, group, tokens, joined);
+                       add_bias(second, group, tokens, sums);
+                       join(joined, sums, tokens * kGroupRows);
+                       finish(first, group, token, tokens, joined, nullptr);
+                     });
+    });
   }
 
  private:
@@ -123,7 +148,7 @@ class Product {
           part.loops.row(part.group(group), columns_, part.first_tile, sums);
         else
           stream_group(part, group, factors, sums);
-        finish(part, group, 0, tokens_, sums);
+        finish(part, group, 0, tokens_, sums, part.product.bias);
       };
       for (int64_t i = 0; i < end - begin + shares - 1; ++i) {
         const int64_t share = (begin + i) % shares;
@@ -186,72 +211,80 @@ class Product {
     return reads;
   }
 
-  struct Scratch {
-    explicit Scratch(int64_t most_columns)
-        : memory(allocate(Device::kCpu, (kSliceChunks * kChunkFactors + most_columns * kGroupRows) * 4)),
-          factors(reinterpret_cast<float*>(memory.get())),
-          sums(factors + kSliceChunks * kChunkFactors) {}
-    std::shared_ptr<std::byte> memory;
+  /// Tiles that a thread takes, and its scratch: factors of a slice, and sums [rows][16].
+  struct Block {
+    int64_t index, count;  ///< of all blocks
+    int64_t rows;          ///< at most
     float* factors;
     float* sums;
   };
 
-  void run_many() const {
-    const int64_t block = std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, columns_), kMostTileColumns,
-                                              kMostBlockColumns);
-    const int64_t runs = divided_up(groups_, kGroupsAtOnce);
-    const int64_t blocks = divided_up(tokens_, block);
+  /// Threads take jobs, a run with a block of tiles each, as they come. `sums`: how many sums [rows][16] a
+  /// block has.
+  template <typename Take>
+  void run_many(int64_t runs, int64_t sums, const Take& take) const {
+    const int64_t rows = std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, columns_), kMostTileColumns,
+                                             kMostBlockColumns);
+    const int64_t blocks = divided_up(tokens_, rows), most = rows + kMostTileColumns;
+    constexpr int64_t kFactors = kSliceChunks * kChunkFactors;
     std::atomic<int64_t> next{0};
     const int64_t threads = std::min<int64_t>(thread_count(), divided_up(groups_, grain_));
     parallel_for(threads, 1, [&](int64_t, int64_t) {
-      const Scratch scratch(block + kMostTileColumns);
-      for (int64_t job = next++; job < runs * blocks; job = next++) {
-        const int64_t begin = job % runs * kGroupsAtOnce;
-        each_group(begin, std::min(groups_, begin + kGroupsAtOnce), [&](const Part& part, int64_t group) {
-          const int64_t tiles = part.x.tiles(), of_blocks = job / runs;
-          multiply_group(part, group, tiles * of_blocks / blocks, tiles * (of_blocks + 1) / blocks,
-                         scratch.factors, scratch.sums);
-        });
-      }
+      const auto memory = allocate(Device::kCpu, (kFactors + sums * most * kGroupRows) * 4);
+      float* scratch = reinterpret_cast<float*>(memory.get());
+      for (int64_t job = next++; job < runs * blocks; job = next++)
+        take(job % runs, Block{job / runs, blocks, most, scratch, scratch + kFactors});
     });
   }
 
-  /// The rows of y that a group times tiles [begin, end) gives. factors: scratch of a slice; sums: [rows of
-  /// the tiles][16]. A tile's rows of y are written as soon as its last slice is multiplied: stores that miss
-  /// the caches then pass while others multiply.
-  void multiply_group(const Part& part, int64_t group, int64_t begin, int64_t end, float* factors,
-                      float* sums) const {
+  /// sums [rows][16] = a group times a block's tiles. `after`: what will be multiplied next.
+  /// finished(first row, rows, sums) is called for each tile as soon as its last slice is multiplied: stores
+  /// that miss the caches then pass while others multiply.
+  template <typename Finished>
+  void multiply_group(const Part& part, int64_t group, const Block& of, float* sums, const std::byte* after,
+                      const Finished& finished) const {
     const Activations& x = part.x;
+    const int64_t begin = x.tiles() * of.index / of.count, end = x.tiles() * (of.index + 1) / of.count;
     const int64_t row = x.first(begin), rows = x.first(end) - row;
     std::memset(sums, 0, static_cast<size_t>(rows * kGroupRows * 4));
     const std::byte* chunk = part.group(group);
     const int64_t all = columns_ / kCodesBlock;
     for (int64_t block = 0; block < all; block += kSliceBlocks) {
-      const ChunkRun run{chunk, factors, std::min(kSliceBlocks, all - block)};
-      chunk = read_factors(part, run, factors);
-      // Among many tiles the next slice, which follows this one in memory, is called for meanwhile.
+      const ChunkRun run{chunk, of.factors, std::min(kSliceBlocks, all - block)};
+      chunk = read_factors(part, run, of.factors);
+      const bool is_last = block + run.blocks == all;
+      // Among many tiles the next slice is called for meanwhile.
       const int64_t lines =
           end - begin == 1 ? 0 : divided_up(divided_up(chunk - run.chunks, kLineBytes), end - begin);
       const Activations::Slice slice = x.slice(block);
-      const std::byte* ahead = chunk;
+      const std::byte* ahead = is_last ? after : chunk;
       for (int64_t tile = begin, first = row; tile < end; ++tile) {
         for (int64_t line = 0; line < lines; ++line, ahead += kLineBytes) __builtin_prefetch(ahead);
         const int64_t next = x.first(tile + 1);
         float* its = sums + (first - row) * kGroupRows;
         part.loops.tile[next - first - 1](run, slice.tile(first, next), its);
-        if (block + run.blocks == all) finish(part, group, first, next - first, its);
+        if (is_last) finished(first, next - first, its);
         first = next;
       }
     }
-    if (all == 0) finish(part, group, row, rows, sums);
+    if (all == 0) finished(row, rows, sums);
   }
 
-  /// Sums [tokens][16] of a group to rows [token, ...) of y, the bias added.
-  static void finish(const Part& part, int64_t group, int64_t token, int64_t tokens, const float* sums) {
+  /// The group's part of the bias, added to sums [tokens][16].
+  static void add_bias(const Part& part, int64_t group, int64_t tokens, float* sums) {
+    if (part.product.bias == nullptr) return;
+    const float* bias = part.product.bias + group * kGroupRows;
+    const int64_t count = std::min(kGroupRows, part.rows() - group * kGroupRows);
+    for (int64_t i = 0; i < tokens; ++i, sums += kGroupRows)
+      for (int64_t j = 0; j < count; ++j) sums[j] += bias[j];
+  }
+
+  /// Sums [tokens][16] of a group to rows [token, ...) of y, the product's bias added if not null.
+  static void finish(const Part& part, int64_t group, int64_t token, int64_t tokens, const float* sums,
+                     const float* bias) {
     const int64_t rows = part.rows();
     const int64_t row = group * kGroupRows;
     const int64_t count = std::min(kGroupRows, rows - row);
-    const float* bias = part.product.bias;
     for (int64_t i = 0; i < tokens; ++i, sums += kGroupRows) {
       float* y = part.product.y + (token + i) * rows + row;
       if (count == kGroupRows)
@@ -315,6 +348,10 @@ const Int8KernelSet& int8_kernels() {
 void multiply_int8(const Int8Rows& x, std::span<const Int8Product> products) {
   if (x.tokens == 0 || products.empty()) return;
   Product(x, products).run();
+}
+
+void multiply_int8_joined(const Int8Rows& x, std::span<const Int8Product, 2> products, Int8Join join) {
+  Product(x, products).run_joined(join);
 }
 
 }  // namespace martlet::ops::cpu

@@ -4,6 +4,7 @@
 
 #include <span>
 
+#include "base/function_ref.h"
 #include "ops/weight.h"
 
 namespace martlet::ops::cpu {
@@ -27,6 +28,13 @@ inline constexpr int64_t kFewTokens = 24;
 /// y = x W^T + bias for each, or y += that; x has the columns of every weight. x is rounded
 /// once for all that want it in the same form, and the threads are called once for all together.
 void multiply_int8(const Int8Rows& x, std::span<const Int8Product> products);
+
+/// first = what becomes of `count` elements of two products that stand in the same places.
+using Int8Join = FunctionRef<void(float* first, const float* second, int64_t count)>;
+
+/// y of the first = join(x W^T + bias of the first, that of the second), neither written by itself. The two
+/// have as many rows and one interleaved format, x more tokens than kFewTokens, and nothing is added to y.
+void multiply_int8_joined(const Int8Rows& x, std::span<const Int8Product, 2> products, Int8Join join);
 
 /// Bytes of a packed weight when it is interleaved; 0 where `Weight::interleaved` would leave it as it is.
 int64_t interleaved_bytes(const Weight& weight);

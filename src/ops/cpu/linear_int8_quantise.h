@@ -23,35 +23,14 @@ struct BlockScale {
   }
 };
 
+/// Two numbers as signed 16-bit halves of one.
+inline int32_t pair_of(int32_t first, int32_t second) {
+  return static_cast<int32_t>((static_cast<uint32_t>(first) & 0xffffu) | static_cast<uint32_t>(second) << 16);
+}
+
 /// Of two pairs of signed 16-bit numbers.
 inline int32_t sum_of_products(int32_t a, int32_t b) {
   return static_cast<int16_t>(a) * static_cast<int16_t>(b) + (a >> 16) * (b >> 16);
-}
-
-/// The side word or words of one code of block `block`, from the sums of its halves. `side` is the code's
-/// first, the next block's is `width` on.
-inline void write_side(const ActivationForm& form, int32_t* side, int64_t width, int64_t block, int32_t first,
-                       int32_t second) {
-  switch (form.form) {
-    case CodesForm::kScales:
-      side[block * width] = -form.zero * (first + second);
-      break;
-    case CodesForm::kScalesAndMinima:
-    case CodesForm::kScalesAndZeros:
-      break;  // of all codes together
-    case CodesForm::kSubScalesAndMinima: {
-      int32_t* of_four = side + block / 4 * 3 * width;
-      int32_t& pair = of_four[block % 4 / 2 * width];
-      const uint32_t bits = static_cast<uint32_t>(first + second) & 0xffffu;
-      pair = static_cast<int32_t>(block % 2 == 0 ? bits : static_cast<uint32_t>(pair) | bits << 16);
-      if (block % 4 == 3) of_four[2 * width] = -sum_of_products(of_four[0], of_four[width]);
-      break;
-    }
-    case CodesForm::kSubScales:
-      side[2 * block * width] = -form.zero * first;
-      side[(2 * block + 1) * width] = -form.zero * second;
-      break;
-  }
 }
 
 /// Whole steps as codes: themselves, or 255 * first + second. The quotient is at least 1/510 from a tie.
@@ -65,35 +44,85 @@ template <int kCodes>
   }
 }
 
+/// Rounds the 32 values of a block to codes [kCodes][32]; gives the sums of each code's halves.
+template <int kCodes>
+[[gnu::always_inline]] inline void round_block(const float* x, float inverse, int8_t* codes,
+                                               Ints (&halves)[2][kCodes]) {
+  for (int half = 0; half < 2; ++half) {
+    Ints steps = no_ints();
+    if (inverse != 0) steps = rounded(multiply(load(x + 16 * half), all(inverse)));
+    split<kCodes>(steps, halves[half]);
+    for (int code = 0; code < kCodes; ++code)
+      store_low_bytes(codes + 32 * code + 16 * half, halves[half][code]);
+  }
+}
+
+/// Columns that share a scale, kBlocks of 32 of them. The first `side` word of each code is its own, the next
+/// is `width` on.
+template <CodesForm kForm, int kBlocks, int kCodes>
+[[gnu::always_inline]] inline void quantise_blocks(const float* x, const ActivationForm& form, int8_t* codes,
+                                                   float* to_scale, int32_t* side, int64_t width) {
+  Ints most = magnitude_bits(load(x));
+  unrolled<2 * kBlocks - 1>([&](auto i) { most = max(most, magnitude_bits(load(x + 16 * (i.value + 1)))); });
+  const BlockScale scale(greatest(most), form.steps());
+  *to_scale = scale.scale;
+  int32_t sums[kBlocks][kCodes];
+  for (int block = 0; block < kBlocks; ++block) {
+    Ints halves[2][kCodes];
+    round_block<kCodes>(x + 32 * block, scale.inverse, codes + block * width * 32, halves);
+    for (int code = 0; code < kCodes; ++code) {
+      if constexpr (kForm == CodesForm::kSubScales) {
+        side[2 * block * width + code] = -form.zero * sum(halves[0][code]);
+        side[(2 * block + 1) * width + code] = -form.zero * sum(halves[1][code]);
+      } else {
+        sums[block][code] = sum(add(halves[0][code], halves[1][code]));
+      }
+    }
+  }
+  if constexpr (kForm == CodesForm::kScalesAndMinima) {
+    int32_t all_codes = 0;
+    for (int code = 0; code < kCodes; ++code) all_codes = kFirstCodeSteps * all_codes + sums[0][code];
+    *side = std::bit_cast<int32_t>(scale.scale * static_cast<float>(all_codes));
+  }
+  for (int code = 0; code < kCodes; ++code) {
+    if constexpr (kForm == CodesForm::kScales) side[code] = -form.zero * sums[0][code];
+    if constexpr (kForm == CodesForm::kSubScalesAndMinima) {
+      const int32_t first = pair_of(sums[0][code], sums[1][code]);
+      const int32_t second = pair_of(sums[2][code], sums[3][code]);
+      side[code] = first;
+      side[width + code] = second;
+      side[2 * width + code] = -sum_of_products(first, second);
+    }
+  }
+}
+
+template <CodesForm kForm, int kCodes>
+void quantise_as(const float* x, int64_t columns, const ActivationForm& form, const ActivationColumn& to) {
+  constexpr bool kHasSubScales = kForm == CodesForm::kSubScales || kForm == CodesForm::kSubScalesAndMinima;
+  constexpr int kBlocks = kHasSubScales ? 4 : 1;
+  constexpr int kWords = kForm == CodesForm::kSubScales ? 8 : kHasSubScales ? 3 : 1;
+  const int64_t width = to.width * kCodes;
+  ActivationColumn at = to;
+  for (const float* end = x + columns; x < end; x += 32 * kBlocks) {
+    quantise_blocks<kForm, kBlocks, kCodes>(x, form, at.codes, at.scales, at.side, width);
+    at.codes += 32 * kBlocks * width;
+    at.scales += to.width;
+    at.side += kWords * width;
+  }
+}
+
 template <int kCodes>
 void quantise_to(const float* x, int64_t columns, const ActivationForm& form, const ActivationColumn& to) {
-  const int64_t step = form.scale_columns();
-  const int64_t width = to.width * kCodes;
-  for (int64_t first = 0; first < columns; first += step) {
-    Ints most = magnitude_bits(load(x + first));
-    for (int64_t i = 16; i < step; i += 16) most = max(most, magnitude_bits(load(x + first + i)));
-    const BlockScale scale(greatest(most), form.steps());
-    to.scales[first / step * to.width] = scale.scale;
-    for (int64_t i = first; i < first + step; i += 32) {
-      const int64_t block = i / 32;
-      Ints halves[2][kCodes];
-      for (int64_t half = 0; half < 2; ++half) {
-        Ints steps = no_ints();
-        if (scale.inverse != 0) steps = rounded(multiply(load(x + i + 16 * half), all(scale.inverse)));
-        split<kCodes>(steps, halves[half]);
-      }
-      int32_t all_codes = 0;
-      for (int code = 0; code < kCodes; ++code) {
-        int8_t* codes = to.codes + (block * width + code) * 32;
-        store_low_bytes(codes, halves[0][code]);
-        store_low_bytes(codes + 16, halves[1][code]);
-        const int32_t sums[2] = {sum(halves[0][code]), sum(halves[1][code])};
-        write_side(form, to.side + code, width, block, sums[0], sums[1]);
-        all_codes = kFirstCodeSteps * all_codes + sums[0] + sums[1];
-      }
-      if (form.form == CodesForm::kScalesAndMinima)
-        to.side[block * width] = std::bit_cast<int32_t>(scale.scale * static_cast<float>(all_codes));
-    }
+  switch (form.form) {
+    case CodesForm::kScales:
+      return quantise_as<CodesForm::kScales, kCodes>(x, columns, form, to);
+    case CodesForm::kScalesAndMinima:
+    case CodesForm::kScalesAndZeros:
+      return quantise_as<CodesForm::kScalesAndMinima, kCodes>(x, columns, form, to);
+    case CodesForm::kSubScales:
+      return quantise_as<CodesForm::kSubScales, kCodes>(x, columns, form, to);
+    case CodesForm::kSubScalesAndMinima:
+      return quantise_as<CodesForm::kSubScalesAndMinima, kCodes>(x, columns, form, to);
   }
 }
 
