@@ -150,9 +150,9 @@ class Generation {
       batch.add(std::span(unread).first(static_cast<size_t>(now)), &sequence.cache,
                 sequence.cache.length() + left);
       unread.erase(unread.begin(), unread.begin() + now);
-      if (unread.empty()) ready.push_back({&sequence, batch.token_count() - 1, 1});
+      if (unread.empty()) ready.push_back({&sequence, batch.sequence_count() - 1, 1});
     }
-    const Tensor hidden = model_.hidden(batch);
+    const Tensor hidden = model_.last_hidden(batch);
     for (const Ready& each : ready) keep_prompt(*each.sequence);
     choose(ready, hidden);
   }

@@ -13,9 +13,7 @@ constexpr double kLeastProbability = 0.4;
 int32_t next(nn::Model& model, std::span<const int32_t> ids, nn::KvCache& cache, double& probability) {
   nn::Batch batch;
   batch.add(ids, &cache);
-  const Tensor hidden = model.hidden(batch);
-  const std::vector<float> scores =
-      model.logits(hidden.slice(0, hidden.dim(0) - 1, hidden.dim(0))).to_vector<float>();
+  const std::vector<float> scores = model.logits(model.last_hidden(batch)).to_vector<float>();
   const auto best = std::max_element(scores.begin(), scores.end());
   double sum = 0;
   for (const float score : scores) sum += std::exp(static_cast<double>(score - *best));

@@ -35,6 +35,10 @@ class StreamedBlock final : public nn::Block {
     const WeightStream::Use use(*stream_, number_);
     return inner->forward(std::move(x), batch);
   }
+  Tensor forward_last(Tensor x, const nn::Batch& batch) override {
+    const WeightStream::Use use(*stream_, number_);
+    return inner->forward_last(std::move(x), batch);
+  }
   WeightStream* stream() const { return stream_.get(); }
 
   nn::Child<nn::Block> inner;

@@ -47,4 +47,15 @@ const ops::RopeTable& Batch::rope_table(const ops::RopeScaling& scaling) const {
   return *table;
 }
 
+Tensor last_rows(const Tensor& rows, const Batch& batch) {
+  const int64_t count = batch.sequence_count();
+  if (count == batch.token_count()) return rows;
+  Shape shape = rows.shape();
+  shape[0] = count;
+  const Tensor result = Tensor::empty(shape, rows.dtype(), rows.device());
+  for (int64_t i = 0; i < count; ++i)
+    result.slice(0, i, i + 1).copy_elements(rows.slice(0, batch.end(i) - 1, batch.end(i)));
+  return result;
+}
+
 }  // namespace martlet::nn

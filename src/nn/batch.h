@@ -63,4 +63,7 @@ class Batch {
   std::shared_ptr<RopeTables> rope_tables_ = std::make_shared<RopeTables>();
 };
 
+/// Of rows [tokens, ...] those of each sequence's last token: [sequences, ...]. No gradient passes.
+Tensor last_rows(const Tensor& rows, const Batch& batch);
+
 }  // namespace martlet::nn

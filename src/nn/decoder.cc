@@ -27,11 +27,23 @@ Tensor DecoderBlock::forward(Tensor x, const Batch& batch) {
     add(x, attention->forward(attention_norm->forward(x), batch), attention_post_norm);
   else
     attention->add_to(x, attention_norm->forward(x), batch);
+  add_feed_forward(x);
+  return x;
+}
+
+Tensor DecoderBlock::forward_last(Tensor x, const Batch& batch) {
+  Tensor part = attention->forward_last(attention_norm->forward(x), batch);
+  x = last_rows(x, batch);
+  add(x, std::move(part), attention_post_norm);
+  add_feed_forward(x);
+  return x;
+}
+
+void DecoderBlock::add_feed_forward(Tensor& x) {
   if (feed_forward_post_norm || residual_scale_ != 1)
     add(x, feed_forward->forward(feed_forward_norm->forward(x)), feed_forward_post_norm);
   else
     feed_forward->add_to(x, feed_forward_norm->forward(x));
-  return x;
 }
 
 void DecoderBlock::add(Tensor& x, Tensor part, const Child<Norm>& post_norm) const {
@@ -72,12 +84,25 @@ std::shared_ptr<DecoderModel> DecoderModel::first_layers(int64_t count) const {
   return result;
 }
 
-Tensor DecoderModel::hidden(const Batch& batch) {
+Tensor DecoderModel::embedded(const Batch& batch) {
   Tensor x = embed_tokens->forward(batch.ids());
   if (options_.embedding_scale != 1) ops::scale_in_place(x, options_.embedding_scale);
   if (embed_positions) ops::add_in_place(x, embed_positions->forward(batch.positions()));
+  return x;
+}
+
+Tensor DecoderModel::hidden(const Batch& batch) {
+  Tensor x = embedded(batch);
   for (size_t layer = 0; layer < layers->size(); ++layer) x = (*layers)[layer].forward(std::move(x), batch);
   return norm->forward(x);
+}
+
+Tensor DecoderModel::last_hidden(const Batch& batch) {
+  if (layers->size() == 0 || batch.token_count() == batch.sequence_count()) return hidden(batch);
+  Tensor x = embedded(batch);
+  const size_t last = layers->size() - 1;
+  for (size_t layer = 0; layer < last; ++layer) x = (*layers)[layer].forward(std::move(x), batch);
+  return norm->forward((*layers)[last].forward_last(std::move(x), batch));
 }
 
 Tensor DecoderModel::loss(const Tensor& hidden, const Tensor& targets, int64_t ignored) {

@@ -15,6 +15,7 @@ class DecoderBlock final : public Block {
   std::string_view kind() const override { return "DecoderBlock"; }
   std::string details() const override;
   Tensor forward(Tensor x, const Batch& batch) override;
+  Tensor forward_last(Tensor x, const Batch& batch) override;
 
   Child<Norm> attention_norm;
   Child<TokenMixer> attention;
@@ -26,6 +27,8 @@ class DecoderBlock final : public Block {
  private:
   /// x += residual_scale * post_norm(part).
   void add(Tensor& x, Tensor part, const Child<Norm>& post_norm) const;
+  /// x += residual_scale * post(feed_forward(norm(x))).
+  void add_feed_forward(Tensor& x);
 
   float residual_scale_;
 };
@@ -47,6 +50,7 @@ class DecoderModel final : public Model {
   /// are this one's. Throws BadInput unless 0 < count <= layers.
   std::shared_ptr<DecoderModel> first_layers(int64_t count) const;
   Tensor hidden(const Batch& batch) override;
+  Tensor last_hidden(const Batch& batch) override;
   Tensor logits(const Tensor& hidden) override;
   Tensor loss(const Tensor& hidden, const Tensor& targets, int64_t ignored) override;
 
@@ -57,6 +61,9 @@ class DecoderModel final : public Model {
   Child<Linear> lm_head;
 
  private:
+  /// What the first block takes.
+  Tensor embedded(const Batch& batch);
+
   ModelShape shape_;
   DecoderOptions options_;
 };

@@ -153,10 +153,12 @@ std::string SoftmaxAttention::details() const {
 Tensor SoftmaxAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch) {
   std::vector<ops::AttentionSequence> sequences;
   sequences.reserve(static_cast<size_t>(batch.sequence_count()));
+  const bool last = q.dim(0) != k.dim(0);
   for (int64_t i = 0; i < batch.sequence_count(); ++i) {
     const int64_t begin = batch.begin(i);
     const int64_t end = batch.end(i);
-    ops::AttentionSequence sequence{begin, end - begin, k.slice(0, begin, end), v.slice(0, begin, end)};
+    ops::AttentionSequence sequence{last ? i : begin, last ? 1 : end - begin, k.slice(0, begin, end),
+                                    v.slice(0, begin, end)};
     if (KvCache* cache = batch.cache(i))
       sequence.tiles = cache->append(layer_, cache_format_, sequence.keys, sequence.values);
     sequences.push_back(std::move(sequence));
@@ -190,24 +192,38 @@ std::string Attention::details() const {
 }
 
 Tensor Attention::mixed(const Tensor& x, const Batch& batch) {
-  const int64_t tokens = x.dim(0);
   const std::vector<Tensor> all =
       forward_together(x, std::array{q_proj.get().get(), k_proj.get().get(), v_proj.get().get()});
-  Tensor q = all[0].reshape({tokens, shape_.heads, shape_.head_dim});
-  Tensor k = all[1].reshape({tokens, shape_.key_value_heads, shape_.head_dim});
-  const Tensor v = all[2].reshape({tokens, shape_.key_value_heads, shape_.head_dim});
+  return mixed(all[0], all[1], all[2], batch);
+}
+
+Tensor Attention::mixed(const Tensor& projected_q, const Tensor& projected_k, const Tensor& projected_v,
+                        const Batch& batch) {
+  const int64_t queries = projected_q.dim(0);
+  const int64_t tokens = projected_k.dim(0);
+  Tensor q = projected_q.reshape({queries, shape_.heads, shape_.head_dim});
+  Tensor k = projected_k.reshape({tokens, shape_.key_value_heads, shape_.head_dim});
+  const Tensor v = projected_v.reshape({tokens, shape_.key_value_heads, shape_.head_dim});
   if (q_norm) q = q_norm->forward(q);
   if (k_norm) k = k_norm->forward(k);
   if (rope_ != nullptr) {
     const ops::RopeTable& table = batch.rope_table(*rope_);
-    ops::rope_in_place(q, table);
     ops::rope_in_place(k, table);
+    if (queries == tokens)
+      ops::rope_in_place(q, table);
+    else
+      ops::rope_in_place(q, {last_rows(table.cosine, batch), last_rows(table.sine, batch)});
   }
-  return core->forward(q, k, v, batch).reshape({tokens, shape_.heads * shape_.head_dim});
+  return core->forward(q, k, v, batch).reshape({queries, shape_.heads * shape_.head_dim});
 }
 
 Tensor Attention::forward(const Tensor& x, const Batch& batch) {
   return o_proj->forward(mixed(x, batch));
+}
+
+Tensor Attention::forward_last(const Tensor& x, const Batch& batch) {
+  const std::vector<Tensor> all = forward_together(x, std::array{k_proj.get().get(), v_proj.get().get()});
+  return o_proj->forward(mixed(q_proj->forward(last_rows(x, batch)), all[0], all[1], batch));
 }
 
 void Attention::add_to(Tensor& sum, const Tensor& x, const Batch& batch) {

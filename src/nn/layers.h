@@ -158,6 +158,7 @@ class Attention final : public TokenMixer {
   std::string details() const override;
   Tensor forward(const Tensor& x, const Batch& batch) override;
   void add_to(Tensor& sum, const Tensor& x, const Batch& batch) override;
+  Tensor forward_last(const Tensor& x, const Batch& batch) override;
 
   Child<Linear> q_proj;
   Child<Linear> k_proj;
@@ -170,6 +171,8 @@ class Attention final : public TokenMixer {
  private:
   /// What the core gives, its heads side by side: [tokens, heads * head_dim].
   Tensor mixed(const Tensor& x, const Batch& batch);
+  /// The same of what was projected; q: of every token, or of each sequence's last alone.
+  Tensor mixed(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch);
 
   AttentionShape shape_;
   std::shared_ptr<const ops::RopeScaling> rope_;

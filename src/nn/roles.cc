@@ -15,6 +15,10 @@ void TokenMixer::add_to(Tensor& sum, const Tensor& x, const Batch& batch) {
   ops::add_in_place(sum, forward(x, batch));
 }
 
+Tensor TokenMixer::forward_last(const Tensor& x, const Batch& batch) {
+  return last_rows(forward(x, batch), batch);
+}
+
 void FeedForward::add_to(Tensor& sum, const Tensor& x) {
   ops::add_in_place(sum, forward(x));
 }
@@ -27,6 +31,14 @@ Tensor Linear::cross_entropy(const Tensor& x, const Tensor& targets, int64_t ign
 
 Tensor Norm::forward_as(const Tensor& x, DType result) {
   return ops::cast(forward(x), result);
+}
+
+Tensor Block::forward_last(Tensor x, const Batch& batch) {
+  return last_rows(forward(std::move(x), batch), batch);
+}
+
+Tensor Model::last_hidden(const Batch& batch) {
+  return last_rows(hidden(batch), batch);
 }
 
 Tensor Model::loss(const Tensor& hidden, const Tensor& targets, int64_t ignored) {

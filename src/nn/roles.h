@@ -48,7 +48,8 @@ class Norm : public Module {
 };
 
 /// q [tokens, heads, head_dim], k and v [tokens, key_value_heads, ...] (positions applied) to [tokens, heads,
-/// value_dim].
+/// value_dim]. Behind a block's `forward_last`, q and the result have one row a sequence, that of its last
+/// token.
 class AttentionCore : public Module {
  public:
   static constexpr std::string_view kRole = "AttentionCore";
@@ -64,6 +65,9 @@ class TokenMixer : public Module {
   virtual Tensor forward(const Tensor& x, const Batch& batch) = 0;
   /// sum += forward(x, batch), with the bits of that.
   virtual void add_to(Tensor& sum, const Tensor& x, const Batch& batch);
+  /// The rows of `forward` of each sequence's last token, with the bits of those: [sequences, hidden]. What
+  /// one overrides that can leave out the others. No gradient passes.
+  virtual Tensor forward_last(const Tensor& x, const Batch& batch);
 };
 
 /// Each token by itself: [tokens, hidden] to [tokens, hidden].
@@ -82,6 +86,9 @@ class Block : public Module {
   static constexpr std::string_view kRole = "Block";
   std::string_view role() const override { return kRole; }
   virtual Tensor forward(Tensor x, const Batch& batch) = 0;
+  /// The rows of `forward` of each sequence's last token, with the bits of those: [sequences, hidden]. What
+  /// one overrides that can leave out the others; caches get the keys and values of all. No gradient passes.
+  virtual Tensor forward_last(Tensor x, const Batch& batch);
 };
 
 /// What a model is as a whole.
@@ -102,6 +109,9 @@ class Model : public Module {
   virtual const ModelShape& shape() const = 0;
   /// The last hidden states, normalised as the head wants them: [tokens, hidden].
   virtual Tensor hidden(const Batch& batch) = 0;
+  /// The rows of `hidden` of each sequence's last token, with the bits of those: [sequences, hidden]. What
+  /// choosing next tokens takes of a prompt. No gradient passes.
+  virtual Tensor last_hidden(const Batch& batch);
   /// Next-token scores of rows of `hidden`: [rows, vocabulary] f32.
   virtual Tensor logits(const Tensor& hidden) = 0;
   /// The mean cross-entropy of `logits(hidden)` with targets [rows] i32, those equal to `ignored` left out:

@@ -91,13 +91,9 @@ class Bench {
         const int64_t now = std::min(infer::kPrefillTokens, tokens - done);
         for (int64_t i = first; i < first + together; ++i)
           step.add(drawn_ids(now), &caches_[static_cast<size_t>(i)]);
-        hidden = model_.hidden(step);
+        hidden = model_.last_hidden(step);
       }
-      const int64_t rows = hidden.dim(0) / together;
-      const Tensor last = Tensor::empty({together, hidden.dim(1)}, hidden.dtype());
-      for (int64_t i = 0; i < together; ++i)
-        last.slice(0, i, i + 1).copy_elements(hidden.slice(0, (i + 1) * rows - 1, (i + 1) * rows));
-      model_.logits(last);
+      model_.logits(hidden);
       first += together;
     }
   }
@@ -156,12 +152,15 @@ double least_seconds(const nn::ModulePtr& tree, const MachineLimits& limits, int
   const double held = static_cast<double>(depth);
   const double bytes = linear.bytes + sequences * held * static_cast<double>(nn::cache_tile_bytes(tree)) /
                                           static_cast<double>(ops::KeyValueTiles::kPositions);
+  // The last layer's rows but the last serve as keys and values alone, which count as nothing here.
+  const auto layers = static_cast<double>(dynamic_cast<const nn::Model&>(*tree).shape().layers);
+  const double rows = (count * (layers - 1) + 1) / layers;
   double seconds = 0;
   for (int i = 0; i < kArithmeticCount; ++i) {
-    double operations = sequences * (count * linear.layer_operations[i] + linear.head_operations[i]);
+    double operations = sequences * (rows * linear.layer_operations[i] + linear.head_operations[i]);
     // Scores and sums over values of every earlier position, half of the new ones.
     if (static_cast<Arithmetic>(i) == Arithmetic::kF32)
-      operations += sequences * 4 * attention.query * count * (held + (count + 1) / 2);
+      operations += sequences * 4 * attention.query * rows * (held + (count + 1) / 2);
     if (operations > 0) seconds += operations / limits.operations[static_cast<size_t>(i)];
   }
   return std::max(seconds, bytes / limits.bandwidth);

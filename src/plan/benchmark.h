@@ -38,7 +38,7 @@ struct Benchmark {
 
 /// The least seconds of one forward of `batch` sequences with `tokens` new tokens each behind `depth` others:
 /// the longer of reading the weights of linear layers and the cache once, and computing the products. Scores
-/// are those of each sequence's last token.
+/// are those of each sequence's last token, and so is what the last of the layers gives.
 double least_seconds(const nn::ModulePtr& tree, const MachineLimits& limits, int64_t tokens, int64_t depth,
                      int64_t batch);
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "infer/generate.h"
+#include "nn/decoder.h"
 #include "nn/sparse_experts.h"
 #include "nn/tree.h"
 
@@ -24,6 +25,16 @@ std::set<const nn::Module*> followers(const nn::ModulePtr& tree) {
       all.insert(gated->up_proj.get().get());
   });
   return all;
+}
+
+/// Whether the module at `path` sees of a prompt each sequence's last token alone (nn::Block::forward_last).
+bool sees_last_tokens(const nn::Model& tree, std::string_view path) {
+  if (dynamic_cast<const nn::DecoderModel*>(&tree) == nullptr) return false;
+  const std::string block = fmt::format("layers.{}", tree.shape().layers - 1);
+  for (const std::string_view of_all :
+       {"attention_norm", "attention.k_proj", "attention.k_norm", "attention.v_proj"})
+    if (path == fmt::format("{}.{}", block, of_all)) return false;
+  return path.starts_with(block + ".");
 }
 
 /// Seconds of products, and what runs over elements between them.
@@ -76,8 +87,10 @@ void add_products(Work& work, const nn::Linear& linear, bool in_block, bool foll
   }
 }
 
+/// Of the modules whose path `counts`.
+template <typename Counts>
 Work work_of(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal, const MachineProfile& machine,
-             const OtherFormats& formats) {
+             const OtherFormats& formats, const Counts& counts) {
   Work work;
   const std::set<const nn::Module*> following = followers(tree);
   const double share =
@@ -87,6 +100,7 @@ Work work_of(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal, const 
     work.element_bytes += 2 * kFloat * use * elements;
   };
   nn::walk_with_use(tree, [&](const std::string& path, const nn::ModulePtr& module, double use) {
+    if (!counts(path)) return;
     if (const auto* linear = dynamic_cast<const nn::Linear*>(module.get())) {
       add_products(work, *linear, path.starts_with("layers."), following.contains(linear), use, goal, machine,
                    formats, share);
@@ -105,18 +119,24 @@ Work work_of(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal, const 
   return work;
 }
 
-/// Calls visit(kind, window) for the attention of every layer.
+Work work_of(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal, const MachineProfile& machine,
+             const OtherFormats& formats) {
+  return work_of(tree, goal, machine, formats, [](std::string_view) { return true; });
+}
+
+/// Calls visit(path, kind, window) for the attention of every layer.
 template <typename Visit>
 void each_attention(const nn::ModulePtr& tree, const RunGoal& goal, const Visit& visit) {
   const nn::Attention* attention = nullptr;
   const int64_t middle = goal.prompt_tokens + (goal.new_tokens + 1) / 2;
-  nn::walk(tree, [&](const std::string&, const nn::ModulePtr& module) {
+  nn::walk(tree, [&](const std::string& path, const nn::ModulePtr& module) {
     if (const auto* outer = dynamic_cast<const nn::Attention*>(module.get())) attention = outer;
     const auto* core = dynamic_cast<const nn::SoftmaxAttention*>(module.get());
     if (core == nullptr || attention == nullptr) return;
     const nn::AttentionShape& shape = attention->shape();
     const int64_t window = core->options().window;
-    visit(AttentionKind{shape.heads, shape.key_value_heads, shape.head_dim, core->cache_format(),
+    visit(path,
+          AttentionKind{shape.heads, shape.key_value_heads, shape.head_dim, core->cache_format(),
                         window > 0 ? std::min(window, middle) : middle},
           window);
   });
@@ -144,7 +164,7 @@ std::vector<AttentionKind> attention_kinds(const nn::ModulePtr& tree, const RunG
   const auto add = [&](const AttentionKind& kind) {
     if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) kinds.push_back(kind);
   };
-  each_attention(tree, goal, [&](AttentionKind kind, int64_t) {
+  each_attention(tree, goal, [&](std::string_view, AttentionKind kind, int64_t) {
     add(kind);
     for (const ops::CacheFormat format : ops::kAllCacheFormats) {
       kind.format = format;
@@ -162,7 +182,7 @@ double decode_seconds(const std::shared_ptr<nn::Model>& tree, const RunGoal& goa
   double seconds = std::max(work.reading, batch * work.computing) + work.calls + work.head +
                    work.element_calls * machine.elements.call_seconds +
                    batch * work.element_bytes * machine.elements.byte_seconds;
-  each_attention(tree, goal, [&](AttentionKind kind, int64_t) {
+  each_attention(tree, goal, [&](std::string_view, AttentionKind kind, int64_t) {
     kind.format = formats.cache.value_or(kind.format);
     seconds += batch * speed_of(machine, kind).token_seconds;
   });
@@ -172,17 +192,23 @@ double decode_seconds(const std::shared_ptr<nn::Model>& tree, const RunGoal& goa
 double prompt_seconds(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal,
                       const MachineProfile& machine) {
   const Work work = work_of(tree, goal, machine, {});
+  const Work of_last =
+      work_of(tree, goal, machine, {}, [&](std::string_view path) { return sees_last_tokens(*tree, path); });
   const int64_t tokens = goal.batch * goal.prompt_tokens;
   const int64_t forwards = (tokens + infer::kPrefillTokens - 1) / infer::kPrefillTokens;
   const auto rows = static_cast<double>(tokens);
+  const auto spared = static_cast<double>(tokens - goal.batch);
   // A short prompt waits for the weights as a token does.
   double seconds =
-      std::max(static_cast<double>(forwards) * work.reading, rows * work.computing) +
+      std::max(static_cast<double>(forwards) * work.reading,
+               rows * work.computing - spared * of_last.computing) +
       static_cast<double>(forwards) * (work.calls + work.element_calls * machine.elements.call_seconds) +
-      rows * work.element_bytes * machine.elements.byte_seconds + work.head;
-  each_attention(tree, goal, [&](const AttentionKind& kind, int64_t window) {
-    seconds += static_cast<double>(goal.batch) * visible_pairs(goal.prompt_tokens, window) *
-               speed_of(machine, kind).pair_seconds;
+      (rows * work.element_bytes - spared * of_last.element_bytes) * machine.elements.byte_seconds +
+      work.head;
+  each_attention(tree, goal, [&](std::string_view path, const AttentionKind& kind, int64_t window) {
+    const double pairs = visible_pairs(goal.prompt_tokens, window) -
+                         (sees_last_tokens(*tree, path) ? visible_pairs(goal.prompt_tokens - 1, window) : 0);
+    seconds += static_cast<double>(goal.batch) * pairs * speed_of(machine, kind).pair_seconds;
   });
   return seconds;
 }

@@ -15,6 +15,10 @@ class CountingModel final : public nn::Model {
     tokens += batch.token_count();
     return model_.hidden(batch);
   }
+  Tensor last_hidden(const nn::Batch& batch) override {
+    tokens += batch.token_count();
+    return model_.last_hidden(batch);
+  }
   Tensor logits(const Tensor& hidden) override { return model_.logits(hidden); }
 
   int64_t tokens = 0;

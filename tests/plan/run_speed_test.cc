@@ -92,12 +92,17 @@ TEST(RunSpeed, APromptComputesAndMovesItsRows) {
   const auto model = random_llama(2);
   const RunGoal goal{40, 2, 3};
   MachineProfile machine = machine_for(model, goal);
-  const double computing = 120 * 2e-10 * kBlockMatrices;
+  // The last layer computes for all tokens keys and values alone, and the rest for each sequence's last one.
+  const double keys_and_values = 2 * 32 * 16;
+  const double computing =
+      2e-10 * (120 * (kBlockMatrices / 2 + keys_and_values) + 3 * (kBlockMatrices / 2 - keys_and_values));
   EXPECT_NEAR(prompt_seconds(model, goal, machine), computing + 4e-9 * kHead, 1e-12);
   machine.products[0].activation_byte_seconds = 1e-6;
-  // Rows that several products read are read once.
-  const double elements = 2 * (32 + 32 + 16 + 16 + 32 + 32 + 32 + 48 + 48 + 48 + 32);
-  EXPECT_NEAR(prompt_seconds(model, goal, machine), computing + 4e-9 * kHead + 120 * 4e-6 * elements, 1e-9);
+  // Rows that several products read are read once, for the first of them.
+  const double of_keys_and_values = 16 + 16;
+  const double of_a_layer = 32 + 32 + 16 + 16 + 32 + 32 + 32 + 48 + 48 + 48 + 32;
+  const double elements = 120 * (of_a_layer + of_keys_and_values) + 3 * (of_a_layer - of_keys_and_values);
+  EXPECT_NEAR(prompt_seconds(model, goal, machine), computing + 4e-9 * kHead + 4e-6 * elements, 1e-9);
 }
 
 TEST(RunSpeed, AShortPromptWaitsForTheWeights) {
@@ -121,8 +126,8 @@ TEST(RunSpeed, AttentionIsThatOfEveryLayersOwnWindow) {
   machine.attention[0].token_seconds = 1;
   machine.attention[0].pair_seconds = 1;
   EXPECT_NEAR(decode_seconds(model, goal, machine) - decoding, 2 * 2, 1e-9);
-  // The first 16 tokens see 1, 2, .., 16 positions, the others 16.
-  EXPECT_NEAR(prompt_seconds(model, goal, machine) - reading, 2 * 2 * (16 * 17 / 2 + 14 * 16), 1e-6);
+  // The first 16 tokens see 1, 2, .., 16 positions, the others 16; in the last layer only the last one looks.
+  EXPECT_NEAR(prompt_seconds(model, goal, machine) - reading, 2 * (16 * 17 / 2 + 14 * 16 + 16), 1e-6);
 }
 
 TEST(RunSpeed, OtherFormatsAreAsFastAsTheModelThatHasThem) {
