@@ -133,7 +133,11 @@ inline int32_t word(const void* from) {
 /// sums + codes * four activations, which all lanes share. Codes are at most 63, but where kWide.
 template <bool kWide>
 Ints dot(Ints sums, Bytes codes, const int8_t* four) {
-  return _mm512_dpbusd_epi32(sums, codes, _mm512_set1_epi32(word(four)));
+  // One instruction: GCC 12 would load the word into a register before, and fills the processor's queues so.
+  asm("vpdpbusd %2%{1to16%}, %1, %0"
+      : "+v"(sums)
+      : "v"(codes), "m"(*reinterpret_cast<const std::byte(*)[4]>(four)));
+  return sums;
 }
 // What products of columns in pairs take, which these lanes alone have.
 

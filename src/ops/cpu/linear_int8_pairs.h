@@ -108,6 +108,7 @@ struct PairsOf<SubScalesAndMinimaForm> {
           multiply_in_pairs<kPlanes>(at, factors + kPairFactors + 16 * (4 * half + block.value), products);
           add_scaled<false, 1>(products, load(factors + 16 * (4 * half + block.value)), scaled);
         });
+        asm("" : "+r"(sums));  // or totals would take registers all the same
         unrolled<kWidth>([&](auto c) {
           float* total = sums + kRows * c.value;
           store(total, multiply_add(scaled[c.value], all(at.scales[c.value]), load(total)));
