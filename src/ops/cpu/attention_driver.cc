@@ -210,20 +210,25 @@ class Run {
     for (size_t unit = 0; unit < units_.size(); ++unit) finish(units_[unit], totals[unit]);
   }
 
-  /// The unit's rows of q as dense f32: query after query, in each the heads that share.
+  /// The unit's rows of q as dense f32: query after query, in each the heads that share. Heads that lie next
+  /// to each other are copied in one piece.
   void gather(const Unit& unit, float* rows) const {
     const Tensor& q = problem_.q;
-    const int64_t token = unit.sequence->query_begin + unit.query_begin;
-    for (int64_t row = 0; row < unit.queries * group_; ++row) {
-      const int64_t at =
-          (token + row / group_) * q.strides()[0] + (unit.head * group_ + row % group_) * q.strides()[1];
-      float* to = rows + row * head_dim_;
-      if (q.dtype() == DType::kF32) {
-        std::copy_n(q.data<float>() + at, head_dim_, to);
-      } else {
-        rows_.widen_bf16(q.data<BF16>() + at, to, head_dim_);
+    const int64_t query_stride = q.strides()[0], head_stride = q.strides()[1];
+    const int64_t heads = head_stride == head_dim_ ? group_ : 1;
+    const int64_t first =
+        (unit.sequence->query_begin + unit.query_begin) * query_stride + unit.head * group_ * head_stride;
+    const float* floats = q.dtype() == DType::kF32 ? q.data<float>() + first : nullptr;
+    const BF16* narrow = floats == nullptr ? q.data<BF16>() + first : nullptr;
+    const int64_t count = heads * head_dim_;
+    for (int64_t query = 0; query < unit.queries; ++query)
+      for (int64_t head = 0; head < group_; head += heads, rows += count) {
+        const int64_t at = query * query_stride + head * head_stride;
+        if (floats != nullptr)
+          std::copy_n(floats + at, count, rows);
+        else
+          rows_.widen_bf16(narrow + at, rows, count);
       }
-    }
   }
 
   /// Nothing seen yet, or the sinks alone: a logit without a value.
@@ -291,21 +296,26 @@ class Run {
 
   void finish(const Unit& unit, const AttentionState& total) const {
     kernels_.finish(total);
-    const Tensor& result = problem_.result;
-    const int64_t token = unit.sequence->query_begin + unit.query_begin;
-    for (int64_t row = 0; row < total.rows; ++row) {
-      const int64_t head_row = (token + row / group_) * problem_.q.dim(1) + unit.head * group_ + row % group_;
-      const float* from = total.accumulator + row * total.pitch;
-      if (result.dtype() == DType::kF32) {
-        std::copy_n(from, problem_.value_dim, result.mutable_data<float>() + head_row * problem_.value_dim);
-      } else {
-        rows_.narrow_bf16(from, result.mutable_data<BF16>() + head_row * problem_.value_dim,
-                          problem_.value_dim);
+    const Tensor& result = problem_.result;  // its heads lie next to each other
+    const int64_t heads = problem_.q.dim(1), value_dim = problem_.value_dim;
+    const int64_t token = unit.sequence->query_begin + unit.query_begin, first_head = unit.head * group_;
+    const int64_t together = pitch_ == value_dim ? group_ : 1, count = together * value_dim;
+    float* floats = result.dtype() == DType::kF32 ? result.mutable_data<float>() : nullptr;
+    BF16* narrow = floats == nullptr ? result.mutable_data<BF16>() : nullptr;
+    const float* from = total.accumulator;
+    for (int64_t query = 0; query < unit.queries; ++query)
+      for (int64_t head = 0; head < group_; head += together, from += together * pitch_) {
+        const int64_t at = ((token + query) * heads + first_head + head) * value_dim;
+        if (floats != nullptr)
+          std::copy_n(from, count, floats + at);
+        else
+          rows_.narrow_bf16(from, narrow + at, count);
       }
-      if (problem_.log_sum_exp.defined())
-        problem_.log_sum_exp.mutable_data<float>()[head_row] =
-            total.sum[row] == 0 ? -INFINITY : total.maximum[row] + std::log(total.sum[row]);
-    }
+    if (!problem_.log_sum_exp.defined()) return;
+    float* log_sum_exp = problem_.log_sum_exp.mutable_data<float>() + token * heads + first_head;
+    for (int64_t row = 0; row < total.rows; ++row)
+      log_sum_exp[row / group_ * heads + row % group_] =
+          total.sum[row] == 0 ? -INFINITY : total.maximum[row] + std::log(total.sum[row]);
   }
 
   const AttentionProblem& problem_;
