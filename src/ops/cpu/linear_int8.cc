@@ -40,6 +40,7 @@ struct Part {
   const Int8Product& product;
   const Int8Kernels& kernels;
   const Int8Loops& loops;
+  const ManyRowsInt8Kernels* many;  ///< or null
   const Activations& x;
   int64_t groups;
   int64_t first_group;  ///< counted over all products
@@ -65,13 +66,13 @@ class Product {
     int64_t most_bytes = 1;
     for (const Int8Product& product : products) {
       const InterleavedFormat& format = product.weight->interleaved_format();
-      // More rows than are streamed: what a slice's weights take off is made once for many tiles.
-      const PairedInt8Kernels* paired = tokens_ <= kFewTokens ? nullptr : set.paired_of(format, tokens_);
-      const Int8Kernels& kernels = paired == nullptr ? set.of(format) : paired->kernels;
+      const Int8Kernels& kernels = set.of(format);
       const Int8Loops& loops = kernels.of(format.activations());
+      const ManyRowsInt8Kernels* many = tokens_ <= kFewTokens ? nullptr : set.many_of(format, tokens_);
+      const int64_t most = many == nullptr ? loops.most_columns : many->most_columns;
       const int64_t bytes = format.group_bytes(columns_);
-      parts_.push_back({product, kernels, loops,
-                        rounded(set, x, format.activations(), loops.most_columns, paired),
+      parts_.push_back({product, kernels, loops, many,
+                        rounded(set, x, format.activations(), most, many == nullptr ? nullptr : many->move),
                         divided_up(product.weight->rows(), kGroupRows), groups_, bytes});
       groups_ += parts_.back().groups;
       most_bytes = std::max(most_bytes, bytes);
@@ -113,10 +114,10 @@ class Product {
 
  private:
   const Activations& rounded(const Int8KernelSet& set, const Int8Rows& x, const ActivationForm& form,
-                             int64_t most, const PairedInt8Kernels* paired) {
+                             int64_t most, MoveInt8Codes move) {
     for (const Activations& known : activations_)
       if (known.form() == form) return known;
-    return activations_.emplace_back(set, x, form, most, paired);
+    return activations_.emplace_back(set, x, form, most, move);
   }
 
   /// Calls take(part, group of the part) for groups [begin, end) of all parts.
@@ -211,11 +212,12 @@ class Product {
     return reads;
   }
 
-  /// Tiles that a thread takes, and its scratch: factors of a slice, and sums [rows][16].
+  /// Tiles that a thread takes, and its scratch: factors and codes of a slice, and sums [rows][16].
   struct Block {
     int64_t index, count;  ///< of all blocks
     int64_t rows;          ///< at most
     float* factors;
+    std::byte* codes;
     float* sums;
   };
 
@@ -227,14 +229,34 @@ class Product {
                                              kMostBlockColumns);
     const int64_t blocks = divided_up(tokens_, rows), most = rows + kMostTileColumns;
     constexpr int64_t kFactors = kSliceChunks * kChunkFactors;
+    constexpr int64_t kCodes = kSliceBlocks * kCodesBlock * kGroupRows;
     std::atomic<int64_t> next{0};
     const int64_t threads = std::min<int64_t>(thread_count(), divided_up(groups_, grain_));
     parallel_for(threads, 1, [&](int64_t, int64_t) {
-      const auto memory = allocate(Device::kCpu, (kFactors + sums * most * kGroupRows) * 4);
+      const auto memory = allocate(Device::kCpu, (kFactors + sums * most * kGroupRows) * 4 + kCodes);
       float* scratch = reinterpret_cast<float*>(memory.get());
+      std::byte* codes = memory.get() + kFactors * 4;
       for (int64_t job = next++; job < runs * blocks; job = next++)
-        take(job % runs, Block{job / runs, blocks, most, scratch, scratch + kFactors});
+        take(job % runs,
+             Block{job / runs, blocks, most, scratch, codes, reinterpret_cast<float*>(codes + kCodes)});
     });
+  }
+
+  /// What tiles need of the chunks that stand at `chunk`, which goes on to the next one.
+  static ChunkRun read_slice(const Part& part, const std::byte*& chunk, int64_t blocks,
+                             const Block& scratch) {
+    const ChunkRun run{chunk, scratch.factors, blocks};
+    if (part.many == nullptr) {
+      chunk = read_factors(part, run, scratch.factors);
+      return run;
+    }
+    float* factors = scratch.factors;
+    for (int64_t done = 0; done < blocks; done += kChunkBlocks, factors += kChunkFactors) {
+      const int64_t now = std::min(kChunkBlocks, blocks - done);
+      part.many->read(chunk, now, factors, scratch.codes + done * kCodesBlock * kGroupRows);
+      chunk += part.many->format->chunk_bytes(now);
+    }
+    return {scratch.codes, scratch.factors, blocks};
   }
 
   /// sums [rows][16] = a group times a block's tiles. `after`: what will be multiplied next.
@@ -248,21 +270,22 @@ class Product {
     const int64_t row = x.first(begin), rows = x.first(end) - row;
     std::memset(sums, 0, static_cast<size_t>(rows * kGroupRows * 4));
     const std::byte* chunk = part.group(group);
+    const Int8Tile* tiles = part.many == nullptr ? part.loops.tile : part.many->tile;
     const int64_t all = columns_ / kCodesBlock;
     for (int64_t block = 0; block < all; block += kSliceBlocks) {
-      const ChunkRun run{chunk, of.factors, std::min(kSliceBlocks, all - block)};
-      chunk = read_factors(part, run, of.factors);
+      const std::byte* slice_of_weights = chunk;
+      const ChunkRun run = read_slice(part, chunk, std::min(kSliceBlocks, all - block), of);
       const bool is_last = block + run.blocks == all;
       // Among many tiles the next slice is called for meanwhile.
       const int64_t lines =
-          end - begin == 1 ? 0 : divided_up(divided_up(chunk - run.chunks, kLineBytes), end - begin);
+          end - begin == 1 ? 0 : divided_up(divided_up(chunk - slice_of_weights, kLineBytes), end - begin);
       const Activations::Slice slice = x.slice(block);
       const std::byte* ahead = is_last ? after : chunk;
       for (int64_t tile = begin, first = row; tile < end; ++tile) {
         for (int64_t line = 0; line < lines; ++line, ahead += kLineBytes) __builtin_prefetch(ahead);
         const int64_t next = x.first(tile + 1);
         float* its = sums + (first - row) * kGroupRows;
-        part.loops.tile[next - first - 1](run, slice.tile(first, next), its);
+        tiles[next - first - 1](run, slice.tile(first, next), its);
         if (is_last) finished(first, next - first, its);
         first = next;
       }
@@ -328,14 +351,12 @@ const Int8Kernels& Int8KernelSet::of(const InterleavedFormat& format) const {
   failed("there is no int8 kernel for {} weights", format.source->name);
 }
 
-const PairedInt8Kernels* Int8KernelSet::paired_of(const InterleavedFormat& format, int64_t tokens) const {
-  if (format.activations().greatest > kStepsForFourBits) return nullptr;
-  for (const PairedInt8Kernels& each : paired) {
-    const Int8Loops& loops = each.kernels.loops[0];
-    if (each.kernels.format->source == format.source &&
-        tokens / divided_up(tokens, loops.most_columns) >= loops.least_columns)
+const ManyRowsInt8Kernels* Int8KernelSet::many_of(const InterleavedFormat& format, int64_t tokens) const {
+  if (format.activation_codes != 1) return nullptr;
+  for (const ManyRowsInt8Kernels& each : many)
+    if (each.format->source == format.source &&
+        tokens / divided_up(tokens, each.most_columns) >= each.least_columns)
       return &each;
-  }
   return nullptr;
 }
 

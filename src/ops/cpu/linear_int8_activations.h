@@ -30,9 +30,9 @@ int64_t divided_up(int64_t count, int64_t by) {
 /// All rows of x in one form, as tiles of nearly equal width.
 class Activations {
  public:
-  /// paired: what moves codes for it, or null.
+  /// move: of columns that are multiplied in pairs, or null.
   Activations(const Int8KernelSet& kernels, const Int8Rows& x, const ActivationForm& form, int64_t most,
-              const PairedInt8Kernels* paired)
+              MoveInt8Codes move)
       : form_(form),
         tokens_(x.tokens),
         columns_(x.columns),
@@ -41,12 +41,12 @@ class Activations {
     const int64_t codes = tokens_ * columns_ * form.codes;
     const int64_t scales = tokens_ * (columns_ / form.scale_columns());
     const int64_t side = tokens_ * side_words(form, columns_) * form.codes;
-    const int64_t pairs = paired == nullptr ? 0 : tokens_ * blocks();
+    const int64_t pairs = move == nullptr ? 0 : tokens_ * blocks();
     memory_ = allocate(Device::kCpu, codes + (scales + side + pairs) * 4);
     all_.codes = reinterpret_cast<int8_t*>(memory_.get());
     all_.scales = reinterpret_cast<float*>(memory_.get() + codes);  // codes are whole blocks of 32
     all_.side = reinterpret_cast<int32_t*>(all_.scales + scales);
-    if (paired != nullptr) all_.pairs = all_.side + side;
+    if (move != nullptr) all_.pairs = all_.side + side;
     // A division for each tile and slice would cost a twentieth of the product.
     for (int64_t tile = 0; tile <= tiles_; ++tile) firsts_.push_back(tokens_ * tile / tiles_);
     const float* from = x.values;
@@ -58,7 +58,7 @@ class Activations {
           const int64_t columns = slice_blocks(block) * kCodesBlock;
           const ActivationColumn to = slice(block).column(first(tile), first(tile + 1), token - first(tile));
           kernels.quantise(from + token * columns_ + block * kCodesBlock, columns, form_, to);
-          if (paired != nullptr) paired->move(columns, form_, to);
+          if (move != nullptr) move(columns, form_, to);
         }
       }
     });

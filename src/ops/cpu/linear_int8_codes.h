@@ -61,6 +61,9 @@ struct EightBits {
   }
 };
 
+/// Codes that were taken out of their planes before, for many tiles: no headers stand between.
+struct ExpandedCodes : EightBits {};
+
 /// What a tile walks through, block after block.
 struct Cursor {
   const std::byte* planes;

@@ -65,14 +65,15 @@ struct ChunkRun {
   int64_t blocks;        ///< of 32 columns in all
 };
 
+/// sums [width][16] += chunks times a tile of some width, which stands at the chunks' first column.
+using Int8Tile = void (*)(const ChunkRun& run, const ActivationTile& x, float* sums);
+
 /// For activations of one code, or of two.
 struct Int8Loops {
-  int64_t most_columns;   ///< of a tile
-  int64_t least_columns;  ///< of a tile
+  int64_t most_columns;  ///< of a tile
   /// sums [16] = a group times one row of activations, which lies in one piece.
   void (*row)(const std::byte* group, int64_t columns, const ActivationTile& x, float* sums);
-  /// sums [width][16] += chunks times a tile of width i + 1, which stands at the chunks' first column.
-  void (*tile[kMostTileColumns])(const ChunkRun& run, const ActivationTile& x, float* sums);
+  Int8Tile tile[kMostTileColumns];  ///< of width i + 1
 };
 
 struct Int8Kernels {
@@ -83,11 +84,18 @@ struct Int8Kernels {
   const Int8Loops& of(const ActivationForm& form) const { return loops[form.codes - 1]; }
 };
 
-/// Many rows of activations, columns multiplied in pairs.
-struct PairedInt8Kernels {
-  Int8Kernels kernels;  ///< for one code; of tiles alone
-  /// Moves a row's codes, which are rounded, and writes `pairs`.
-  void (*move)(int64_t columns, const ActivationForm& form, const ActivationColumn& codes);
+/// Moves a row's codes, which are rounded, and writes `pairs`.
+using MoveInt8Codes = void (*)(int64_t columns, const ActivationForm& form, const ActivationColumn& codes);
+
+/// Loops for many rows of activations of one code: what many tiles need of a chunk is made once.
+struct ManyRowsInt8Kernels {
+  const InterleavedFormat* format;
+  /// A chunk's factors, and its codes a byte each, [blocks][8 vectors][64], which stand for `chunks` of a
+  /// ChunkRun.
+  void (*read)(const std::byte* chunk, int64_t blocks, float* factors, std::byte* codes);
+  MoveInt8Codes move;                   ///< null where columns are not multiplied in pairs
+  int64_t least_columns, most_columns;  ///< of a tile
+  Int8Tile tile[kMostTileColumns];      ///< of width i + 1
 };
 
 struct Int8KernelSet {
@@ -95,11 +103,10 @@ struct Int8KernelSet {
   /// Rounds a row of `columns` activations to codes.
   void (*quantise)(const float* x, int64_t columns, const ActivationForm& form, const ActivationColumn& to);
   std::span<const Int8Kernels> formats;
-  /// Of some formats, those whose activations leave room for a code.
-  std::span<const PairedInt8Kernels> paired = {};
+  std::span<const ManyRowsInt8Kernels> many = {};  ///< of some formats
   const Int8Kernels& of(const InterleavedFormat& format) const;
   /// Null where there is none, or no tiles so narrow as so few rows would take.
-  const PairedInt8Kernels* paired_of(const InterleavedFormat& format, int64_t tokens) const;
+  const ManyRowsInt8Kernels* many_of(const InterleavedFormat& format, int64_t tokens) const;
 };
 
 const Int8KernelSet& int8_kernels_portable();

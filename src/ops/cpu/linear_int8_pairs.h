@@ -1,7 +1,7 @@
 #pragma once
 
-// Tiles of many rows for codes of four bits, where one product serves two columns (S. Winograd, "A new
-// algorithm for inner product", IEEE Transactions on Computers, 1968):
+// Tiles of many rows for expanded codes of four bits, where one product serves two columns (S. Winograd, "A
+// new algorithm for inner product", IEEE Transactions on Computers, 1968):
 //   q0 a0 + q1 a1 = (q0 + a1) (q1 + a0) - q0 q1 - a0 a1.
 // The last two are of the weights or of the activations alone: sums of the one are made once for a slice of a
 // group, which all tiles share, those of the other when activations are rounded. What is left is half as many
@@ -21,8 +21,6 @@ namespace {
 
 constexpr int kMovedDown = 8, kMovedUp = kStepsForFourBits;
 static_assert(kMovedUp + kStepsForFourBits + 15 <= 255 && kStepsForFourBits + kMovedDown <= 128);
-/// No tile of two dozen rows or more is narrower.
-constexpr int kLeastPairedColumns = 7;
 
 struct PairedCursor : Cursor {
   const int32_t* pairs;
@@ -45,11 +43,11 @@ template <int kPlanes, int kWidth>
   unrolled<kWidth>([&](auto c) { sums[c.value] = add(of_weights, all_ints(at.pairs[c.value])); });
   unrolled<kPlanes>([&](auto v) __attribute__((always_inline)) {
     constexpr int kFirst = kPlain * v.value / kPlanes, kCount = kPlain * (v.value + 1) / kPlanes - kFirst;
-    const Bytes plane = load_bytes(at.planes + v.value * kVectorBytes);
-    const Bytes low = low_nibbles(plane), high = high_nibbles(plane);
+    const Bytes low = ExpandedCodes::at<v.value>(at.planes);
+    const Bytes high = ExpandedCodes::at<v.value + 4>(at.planes);
     Bytes plain[kCount + 1];
     unrolled<kCount>([&](auto i) __attribute__((always_inline)) {
-      plain[i.value] = FourBits::at<plain_vector<kPlanes>(kFirst + i.value)>(at.planes);
+      plain[i.value] = ExpandedCodes::at<plain_vector<kPlanes>(kFirst + i.value)>(at.planes);
     });
     unrolled<kWidth>([&](auto c) __attribute__((always_inline)) {
       const int8_t* codes = at.codes + 32 * c.value;
@@ -61,7 +59,7 @@ template <int kPlanes, int kWidth>
         sum = dot<false>(sum, plain[1], codes + 4 * plain_vector<kPlanes>(kFirst + 1));
     });
   });
-  next_block<kWidth>(at, FourBits::kBytes);
+  next_block<kWidth>(at, ExpandedCodes::kBytes);
   at.pairs += kWidth;
 }
 
@@ -71,14 +69,13 @@ template <typename Form>
 struct PairsOf {
   static constexpr int kPlanes = 2, kMost = 10;
 
-  template <const InterleavedFormat& kFormat, int kWidth>
+  template <int kWidth>
   [[gnu::always_inline]] static void add_chunks(const ChunkRun& run, PairedCursor& at, float* sums) {
     Lanes totals[kWidth];
     unrolled<kWidth>([&](auto c) { totals[c.value] = load(sums + kRows * c.value); });
     const float* factors = run.factors;
     for (int64_t left = run.blocks; left > 0; left -= kChunkBlocks, factors += kChunkFactors) {
       const int64_t blocks = left < kChunkBlocks ? left : kChunkBlocks;
-      at.planes += kFormat.header_bytes(blocks);
       for (int64_t block = 0; block < blocks; ++block) {
         Ints products[kWidth];
         multiply_in_pairs<kPlanes>(at, factors + kPairFactors + 16 * block, products);
@@ -94,11 +91,10 @@ template <>
 struct PairsOf<SubScalesAndMinimaForm> {
   static constexpr int kPlanes = 2, kMost = 9;
 
-  template <const InterleavedFormat& kFormat, int kWidth>
+  template <int kWidth>
   [[gnu::always_inline]] static void add_chunks(const ChunkRun& run, PairedCursor& at, float* sums) {
     const float* factors = run.factors;
     for (int64_t left = run.blocks; left > 0; left -= kChunkBlocks, factors += kChunkFactors) {
-      at.planes += kFormat.header_bytes(kChunkBlocks);
       for (int64_t half = 0; half < 2; ++half) {
         Lanes scaled[kWidth];
         SubScalesAndMinimaForm::scale_minima<1>(factors, half, at, scaled);
@@ -120,23 +116,21 @@ struct PairsOf<SubScalesAndMinimaForm> {
   }
 };
 
-template <typename Form, const InterleavedFormat& kFormat, int kWidth>
+template <typename Form, int kWidth>
 [[gnu::flatten]] void paired_tile(const ChunkRun& run, const ActivationTile& x, float* sums) {
   PairedCursor at{{run.chunks, x.codes, x.scales, x.side}, x.pairs};
-  PairsOf<Form>::template add_chunks<kFormat, kWidth>(run, at, sums);
+  PairsOf<Form>::template add_chunks<kWidth>(run, at, sums);
 }
 
-/// Those of plain tiles, and for each block what its weights alone take off.
-template <typename Form, const InterleavedFormat& kFormat>
-void read_paired_factors(const std::byte* chunk, int64_t blocks, float* factors) {
-  Form::read_factors(chunk, blocks, factors);
-  const std::byte* planes = chunk + kFormat.header_bytes(blocks);
-  for (int64_t block = 0; block < blocks; ++block, planes += FourBits::kBytes) {
+/// For each block of expanded codes what the weights alone take off.
+template <typename Form>
+void write_pair_factors(const std::byte* codes, int64_t blocks, float* factors) {
+  for (int64_t block = 0; block < blocks; ++block, codes += ExpandedCodes::kBytes) {
     Ints products = no_ints();
     for (int v = 0; v < PairsOf<Form>::kPlanes; ++v) {
-      const Bytes plane = load_bytes(planes + v * kVectorBytes);
-      products = dot(products, add_bytes(low_nibbles(plane), all_bytes(kMovedUp)),
-                     add_bytes(high_nibbles(plane), all_bytes(-kMovedDown)));
+      const Bytes low = load_bytes(codes + v * kVectorBytes),
+                  high = load_bytes(codes + (v + 4) * kVectorBytes);
+      products = dot(products, add_bytes(low, all_bytes(kMovedUp)), add_bytes(high, all_bytes(-kMovedDown)));
     }
     store_ints(factors + kPairFactors + 16 * block, subtract(no_ints(), products));
   }
@@ -151,31 +145,6 @@ void move_codes(int64_t columns, const ActivationForm& form, const ActivationCol
                                              to.codes + block * to.width * kCodesBlock);
   }
 }
-
-template <typename Form, const InterleavedFormat& kFormat, int... kIndices>
-constexpr PairedInt8Kernels paired_kernels(std::integer_sequence<int, kIndices...>) {
-  PairedInt8Kernels paired{{&kFormat, read_paired_factors<Form, kFormat>, {}}, move_codes<Form>};
-  Int8Loops& loops = paired.kernels.loops[0];
-  loops.most_columns = PairsOf<Form>::kMost;
-  loops.least_columns = kLeastPairedColumns;
-  ((loops.tile[kLeastPairedColumns - 1 + kIndices] =
-        paired_tile<Form, kFormat, kLeastPairedColumns + kIndices>),
-   ...);
-  return paired;
-}
-
-template <typename Form, const InterleavedFormat& kFormat>
-constexpr PairedInt8Kernels paired_kernels_of() {
-  return paired_kernels<Form, kFormat>(
-      std::make_integer_sequence<int, PairsOf<Form>::kMost - kLeastPairedColumns + 1>());
-}
-
-constexpr PairedInt8Kernels kPairedInt8Formats[] = {
-    paired_kernels_of<ScalesForm<false, false>, packed::kQ4_0By16>(),
-    paired_kernels_of<ScalesForm<true, false>, packed::kQ4_1By16>(),
-    paired_kernels_of<ScalesAndZerosForm, packed::kInt4ZeroBy16>(),
-    paired_kernels_of<SubScalesAndMinimaForm, packed::kQ4KBy16>(),
-};
 
 }  // namespace
 }  // namespace martlet::ops::cpu

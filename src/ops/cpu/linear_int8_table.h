@@ -14,7 +14,6 @@ namespace {
 template <typename Form, typename Codes, const InterleavedFormat& kFormat, int kCodes, int... kIndices>
 constexpr Int8Loops int8_loops(std::integer_sequence<int, kIndices...>) {
   return {sizeof...(kIndices),
-          1,
           row<Form, Codes, kFormat, kCodes>,
           {tile<Form, Codes, kFormat, kCodes, kIndices + 1>...}};
 }

@@ -2,6 +2,8 @@
 
 // Products of a slice of a group with a tile of activations, for each form of packed weights.
 
+#include <type_traits>
+
 #include "ops/cpu/linear_int8_codes.h"
 
 namespace martlet::ops::cpu {
@@ -195,8 +197,8 @@ struct SubScalesForm {
   }
 };
 
-/// Codes are taken out of their planes for every tile anew: that runs on pipes which products leave idle, and
-/// packed planes are fewer bytes to load than expanded ones.
+/// Codes are taken out of their planes for every tile anew, which mostly runs on pipes that products leave
+/// idle, or were before (linear_int8_many.h).
 template <typename Form, typename Codes, const InterleavedFormat& kFormat, int kCodes, int kWidth>
 [[gnu::flatten]] void tile(const ChunkRun& run, const ActivationTile& x, float* sums) {
   Lanes totals[kWidth];
@@ -205,7 +207,7 @@ template <typename Form, typename Codes, const InterleavedFormat& kFormat, int k
   const float* factors = run.factors;
   for (int64_t left = run.blocks; left > 0; left -= kChunkBlocks, factors += kChunkFactors) {
     const int64_t blocks = left < kChunkBlocks ? left : kChunkBlocks;
-    at.planes += kFormat.header_bytes(blocks);
+    if constexpr (!std::is_same_v<Codes, ExpandedCodes>) at.planes += kFormat.header_bytes(blocks);
     Form::template chunk<Codes, kCodes>(factors, blocks, at, totals);
   }
   unrolled<kWidth>([&](auto c) { store(sums + kRows * c.value, totals[c.value]); });
