@@ -1,10 +1,10 @@
 // What it changes: the layout of packed weights, and what multiplies them: activations rounded to int8, to
 // multiples of the greatest magnitude among 32 (128 for formats with blocks of 256) / 127, or / 120 for
-// codes of four bits, so that products are sums of integers. When it pays: on any processor with products of
-// bytes; a weight is used as it is read, so that decoding runs as fast as memory, and prompts run several
-// times faster than in f32. Cost: the rounding of activations, about 1/400 of a block's greatest one, and the
-// time to rearrange the weights when a model is opened. The weights' own values stay what they are. The
-// head's rounding goes into the scores as it is (one token of 512 fell 0.5 below the best score): its
+// plain codes of four bits, so that products are sums of integers. When it pays: on any processor with
+// products of bytes; a weight is used as it is read, so that decoding runs as fast as memory, and prompts run
+// several times faster than in f32. Cost: the rounding of activations, about 1/400 of a block's greatest one,
+// and the time to rearrange the weights when a model is opened. The weights' own values stay what they are.
+// The head's rounding goes into the scores as it is (one token of 512 fell 0.5 below the best score): its
 // activations have two codes each, which makes them 256 times finer and costs no time, since decoding waits
 // for the weights.
 //
@@ -114,7 +114,7 @@ const nn::Rewrite kInt8Activations{
         "whenever a model with packed weights is run, so running it brings this rewrite along: decoding at "
         "the speed of memory, prompts several times faster; costs "
         "the rounding of activations, to 1/127 of the "
-        "greatest of 32 or 128 (1/120 before codes of four bits), before the head to 1/32512",
+        "greatest of 32 or 128 (1/120 before plain codes of four bits), before the head to 1/32512",
     .source =
         "Jacob et al., \"Quantization and training of neural networks for efficient integer-arithmetic-only "
         "inference\", 2018; Dettmers et al., \"8-bit optimizers via block-wise quantization\", 2022",

@@ -49,6 +49,9 @@ const ops::RopeTable& Batch::rope_table(const ops::RopeScaling& scaling) const {
 
 Tensor last_rows(const Tensor& rows, const Batch& batch) {
   const int64_t count = batch.sequence_count();
+  if (rows.node() != nullptr) failed("rows of last tokens are for running a model, not for training it");
+  for (int64_t i = 0; i < count; ++i)
+    if (batch.begin(i) == batch.end(i)) failed("sequence {} of a batch of {} has no last token", i, count);
   if (count == batch.token_count()) return rows;
   Shape shape = rows.shape();
   shape[0] = count;

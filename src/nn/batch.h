@@ -63,7 +63,8 @@ class Batch {
   std::shared_ptr<RopeTables> rope_tables_ = std::make_shared<RopeTables>();
 };
 
-/// Of rows [tokens, ...] those of each sequence's last token: [sequences, ...]. No gradient passes.
+/// Of rows [tokens, ...] those of each sequence's last token: [sequences, ...]. Every sequence has a token,
+/// and rows are not recorded for a backward.
 Tensor last_rows(const Tensor& rows, const Batch& batch);
 
 }  // namespace martlet::nn

@@ -1,5 +1,6 @@
 #include "nn/decoder.h"
 
+#include "autograd/record.h"
 #include "ops/binary.h"
 #include "ops/cast.h"
 #include "ops/unary.h"
@@ -98,7 +99,8 @@ Tensor DecoderModel::hidden(const Batch& batch) {
 }
 
 Tensor DecoderModel::last_hidden(const Batch& batch) {
-  if (layers->size() == 0 || batch.token_count() == batch.sequence_count()) return hidden(batch);
+  if (layers->size() == 0 || batch.token_count() == batch.sequence_count()) return Model::last_hidden(batch);
+  const autograd::NoGradient running;
   Tensor x = embedded(batch);
   const size_t last = layers->size() - 1;
   for (size_t layer = 0; layer < last; ++layer) x = (*layers)[layer].forward(std::move(x), batch);

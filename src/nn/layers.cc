@@ -194,11 +194,11 @@ std::string Attention::details() const {
 Tensor Attention::mixed(const Tensor& x, const Batch& batch) {
   const std::vector<Tensor> all =
       forward_together(x, std::array{q_proj.get().get(), k_proj.get().get(), v_proj.get().get()});
-  return mixed(all[0], all[1], all[2], batch);
+  return attended(all[0], all[1], all[2], batch);
 }
 
-Tensor Attention::mixed(const Tensor& projected_q, const Tensor& projected_k, const Tensor& projected_v,
-                        const Batch& batch) {
+Tensor Attention::attended(const Tensor& projected_q, const Tensor& projected_k, const Tensor& projected_v,
+                           const Batch& batch) {
   const int64_t queries = projected_q.dim(0);
   const int64_t tokens = projected_k.dim(0);
   Tensor q = projected_q.reshape({queries, shape_.heads, shape_.head_dim});
@@ -223,7 +223,7 @@ Tensor Attention::forward(const Tensor& x, const Batch& batch) {
 
 Tensor Attention::forward_last(const Tensor& x, const Batch& batch) {
   const std::vector<Tensor> all = forward_together(x, std::array{k_proj.get().get(), v_proj.get().get()});
-  return o_proj->forward(mixed(q_proj->forward(last_rows(x, batch)), all[0], all[1], batch));
+  return o_proj->forward(attended(q_proj->forward(last_rows(x, batch)), all[0], all[1], batch));
 }
 
 void Attention::add_to(Tensor& sum, const Tensor& x, const Batch& batch) {

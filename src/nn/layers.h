@@ -172,7 +172,7 @@ class Attention final : public TokenMixer {
   /// What the core gives, its heads side by side: [tokens, heads * head_dim].
   Tensor mixed(const Tensor& x, const Batch& batch);
   /// The same of what was projected; q: of every token, or of each sequence's last alone.
-  Tensor mixed(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch);
+  Tensor attended(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch);
 
   AttentionShape shape_;
   std::shared_ptr<const ops::RopeScaling> rope_;

@@ -1,5 +1,6 @@
 #include "nn/roles.h"
 
+#include "autograd/record.h"
 #include "ops/binary.h"
 #include "ops/cast.h"
 #include "ops/cross_entropy.h"
@@ -38,6 +39,7 @@ Tensor Block::forward_last(Tensor x, const Batch& batch) {
 }
 
 Tensor Model::last_hidden(const Batch& batch) {
+  const autograd::NoGradient running;
   return last_rows(hidden(batch), batch);
 }
 

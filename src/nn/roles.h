@@ -65,8 +65,8 @@ class TokenMixer : public Module {
   virtual Tensor forward(const Tensor& x, const Batch& batch) = 0;
   /// sum += forward(x, batch), with the bits of that.
   virtual void add_to(Tensor& sum, const Tensor& x, const Batch& batch);
-  /// The rows of `forward` of each sequence's last token, with the bits of those: [sequences, hidden]. What
-  /// one overrides that can leave out the others. No gradient passes.
+  /// Of `forward` the rows of each sequence's last token, bit for bit: [sequences, hidden]. A mixer that can
+  /// leave out the others overrides it. Not recorded for a backward (see last_rows).
   virtual Tensor forward_last(const Tensor& x, const Batch& batch);
 };
 
@@ -86,8 +86,8 @@ class Block : public Module {
   static constexpr std::string_view kRole = "Block";
   std::string_view role() const override { return kRole; }
   virtual Tensor forward(Tensor x, const Batch& batch) = 0;
-  /// The rows of `forward` of each sequence's last token, with the bits of those: [sequences, hidden]. What
-  /// one overrides that can leave out the others; caches get the keys and values of all. No gradient passes.
+  /// Of `forward` the rows of each sequence's last token, bit for bit: [sequences, hidden]. A block that can
+  /// leave out the others overrides it; caches get the keys and values of all. Not recorded for a backward.
   virtual Tensor forward_last(Tensor x, const Batch& batch);
 };
 
@@ -109,8 +109,8 @@ class Model : public Module {
   virtual const ModelShape& shape() const = 0;
   /// The last hidden states, normalised as the head wants them: [tokens, hidden].
   virtual Tensor hidden(const Batch& batch) = 0;
-  /// The rows of `hidden` of each sequence's last token, with the bits of those: [sequences, hidden]. What
-  /// choosing next tokens takes of a prompt. No gradient passes.
+  /// Of `hidden` the rows of each sequence's last token, bit for bit: [sequences, hidden]. Enough to choose
+  /// what follows a prompt. Every sequence has a token; nothing is recorded for a backward.
   virtual Tensor last_hidden(const Batch& batch);
   /// Next-token scores of rows of `hidden`: [rows, vocabulary] f32.
   virtual Tensor logits(const Tensor& hidden) = 0;

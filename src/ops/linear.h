@@ -15,8 +15,8 @@ namespace martlet::ops {
 /// threads work.
 ///
 /// An interleaved weight rounds x first, to multiples of (greatest magnitude of 32 or 128 columns) / 127, /
-/// 120 (codes of four bits) or / 32512 (two int8 codes an activation); products are sums of integers then,
-/// and all kernels of it give the same bits.
+/// 120 (plain codes of four bits) or / 32512 (two int8 codes an activation); products are sums of integers
+/// then, and all kernels of it give the same bits.
 Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias = {});
 
 /// y += x W^T + bias in place, with the bits of add_in_place(y, linear(x, weight, bias)). y: f32 or x's dtype

@@ -144,8 +144,8 @@ void check(const nn::ModelShape& shape, const BenchmarkRequest& request) {
 
 }  // namespace
 
-double least_seconds(const nn::ModulePtr& tree, const MachineLimits& limits, int64_t tokens, int64_t depth,
-                     int64_t batch) {
+double least_seconds(const std::shared_ptr<nn::Model>& tree, const MachineLimits& limits, int64_t tokens,
+                     int64_t depth, int64_t batch) {
   const LinearWork linear = linear_work(tree, static_cast<double>(tokens * batch));
   const AttentionWork attention = attention_work(tree);
   const double count = static_cast<double>(tokens), sequences = static_cast<double>(batch);
@@ -153,7 +153,7 @@ double least_seconds(const nn::ModulePtr& tree, const MachineLimits& limits, int
   const double bytes = linear.bytes + sequences * held * static_cast<double>(nn::cache_tile_bytes(tree)) /
                                           static_cast<double>(ops::KeyValueTiles::kPositions);
   // The last layer's rows but the last serve as keys and values alone, which count as nothing here.
-  const auto layers = static_cast<double>(dynamic_cast<const nn::Model&>(*tree).shape().layers);
+  const auto layers = static_cast<double>(tree->shape().layers);
   const double rows = (count * (layers - 1) + 1) / layers;
   double seconds = 0;
   for (int i = 0; i < kArithmeticCount; ++i) {

@@ -38,9 +38,10 @@ struct Benchmark {
 
 /// The least seconds of one forward of `batch` sequences with `tokens` new tokens each behind `depth` others:
 /// the longer of reading the weights of linear layers and the cache once, and computing the products. Scores
-/// are those of each sequence's last token, and so is what the last of the layers gives.
-double least_seconds(const nn::ModulePtr& tree, const MachineLimits& limits, int64_t tokens, int64_t depth,
-                     int64_t batch);
+/// are those of each sequence's last token, and so is what the last of the layers gives, as nn::DecoderModel
+/// does it; of models that compute all rows the bound is lower than it could be.
+double least_seconds(const std::shared_ptr<nn::Model>& tree, const MachineLimits& limits, int64_t tokens,
+                     int64_t depth, int64_t batch);
 
 /// Runs the model on random ids of seed 1. Throws kUsage where a request is longer than the model's context;
 /// kInterrupted.

@@ -28,6 +28,7 @@ std::set<const nn::Module*> followers(const nn::ModulePtr& tree) {
 }
 
 /// Whether the module at `path` sees of a prompt each sequence's last token alone (nn::Block::forward_last).
+/// Rounding x for keys and values is left out there: it counts as the queries'.
 bool sees_last_tokens(const nn::Model& tree, std::string_view path) {
   if (dynamic_cast<const nn::DecoderModel*>(&tree) == nullptr) return false;
   const std::string block = fmt::format("layers.{}", tree.shape().layers - 1);
@@ -100,6 +101,14 @@ Work work_of(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal, const 
     work.element_bytes += 2 * kFloat * use * elements;
   };
   nn::walk_with_use(tree, [&](const std::string& path, const nn::ModulePtr& module, double use) {
+    if (const auto* attention = dynamic_cast<const nn::Attention*>(module.get())) {
+      // Norms of heads are counted as one head's below.
+      const nn::AttentionShape& shape = attention->shape();
+      if (attention->q_norm && counts(path + ".q_norm"))
+        work.element_bytes += 2 * kFloat * static_cast<double>((shape.heads - 1) * shape.head_dim);
+      if (attention->k_norm && counts(path + ".k_norm"))
+        work.element_bytes += 2 * kFloat * static_cast<double>((shape.key_value_heads - 1) * shape.head_dim);
+    }
     if (!counts(path)) return;
     if (const auto* linear = dynamic_cast<const nn::Linear*>(module.get())) {
       add_products(work, *linear, path.starts_with("layers."), following.contains(linear), use, goal, machine,
@@ -107,13 +116,6 @@ Work work_of(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal, const 
       if (path.starts_with("layers.")) add_elements(use, static_cast<double>(linear->out_features()));
     } else if (dynamic_cast<const nn::Norm*>(module.get()) != nullptr && !module->parameters().empty()) {
       add_elements(use, static_cast<double>(module->parameters().front()->element_count()));
-    } else if (const auto* attention = dynamic_cast<const nn::Attention*>(module.get())) {
-      // Norms of heads are counted as one head's above.
-      const nn::AttentionShape& shape = attention->shape();
-      if (attention->q_norm)
-        work.element_bytes += 2 * kFloat * static_cast<double>((shape.heads - 1) * shape.head_dim);
-      if (attention->k_norm)
-        work.element_bytes += 2 * kFloat * static_cast<double>((shape.key_value_heads - 1) * shape.head_dim);
     }
   });
   return work;

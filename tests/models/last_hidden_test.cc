@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <map>
 
+#include "base/error.h"
 #include "base/random.h"
 #include "infer/kv_cache.h"
 #include "nn/apply_rewrite.h"
@@ -71,6 +72,27 @@ TEST(LastHidden, WithoutCachesHasTheSameBits) {
     for (const std::vector<int32_t>& ids : drawn_reading(random, draw, model->shape()).first) batch.add(ids);
     EXPECT_EQ(model->last_hidden(batch).to_vector<float>(),
               nn::last_rows(model->hidden(batch), batch).to_vector<float>());
+  }
+}
+
+TEST(LastHidden, IsNotRecordedForABackward) {
+  const auto model = martlet::testing::random_llama(5);
+  martlet::testing::require_gradients(*model);
+  for (const std::vector<int32_t>& ids : {std::vector<int32_t>{1, 2, 3}, {4}}) {
+    nn::Batch batch;
+    batch.add(ids);
+    EXPECT_NE(model->hidden(batch).node(), nullptr);
+    EXPECT_EQ(model->last_hidden(batch).node(), nullptr);
+  }
+}
+
+TEST(LastHidden, ASequenceWithoutTokensIsRefused) {
+  const auto model = martlet::testing::random_llama(5);
+  for (const std::vector<std::vector<int32_t>>& sequences :
+       {std::vector<std::vector<int32_t>>{{1, 2}, {}}, {{}, {1, 2, 3}}, {{1, 2}, {}, {3, 4, 5}}}) {
+    nn::Batch batch;
+    for (const std::vector<int32_t>& ids : sequences) batch.add(ids);
+    EXPECT_THROW(model->last_hidden(batch), Error);
   }
 }
 

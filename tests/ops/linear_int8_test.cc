@@ -141,19 +141,22 @@ TEST_F(LinearInt8Test, ManyRowsInSeveralBlocksGiveTheBitsOfEachAlone) {
 
 TEST_F(LinearInt8Test, ProductsTogetherAreThoseOfEach) {
   Draws draws(5);
-  const Weight first = drawn_weight(draws, *find_packed_format("q4_k"), 40, 512).interleaved();
-  const Weight second = drawn_weight(draws, *find_packed_format("q6_k"), 24, 512).interleaved();
-  const Weight third = drawn_weight(draws, *find_packed_format("q8_0"), 7, 512).interleaved();
-  const Weight plain = drawn_weight(draws, *find_packed_format("q8_0"), 9, 512);
-  const Tensor bias = draws.dense({24}, DType::kF32);
-  for (const int64_t tokens : {1, 14}) {
-    const Tensor x = draws.dense({tokens, 512}, DType::kF32);
-    for (const Weight* last : {&third, &plain}) {
-      const Projection projections[] = {{&first}, {&second, bias}, {last}};
-      const std::vector<Tensor> together = linear_together(x, projections);
-      EXPECT_EQ(bits_of(together[0]), bits_of(linear(x, first)));
-      EXPECT_EQ(bits_of(together[1]), bits_of(linear(x, second, bias)));
-      EXPECT_EQ(bits_of(together[2]), bits_of(linear(x, *last)));
+  for (const auto& [first_format, second_format] :
+       {std::pair{"q4_k", "q6_k"}, {"q4_k", "q5_k"}, {"q4_1", "int4_zero"}, {"q4_0", "q4_1"}}) {
+    const Weight first = drawn_weight(draws, *find_packed_format(first_format), 40, 512).interleaved();
+    const Weight second = drawn_weight(draws, *find_packed_format(second_format), 24, 512).interleaved();
+    const Weight third = drawn_weight(draws, *find_packed_format("q8_0"), 7, 512).interleaved();
+    const Weight plain = drawn_weight(draws, *find_packed_format("q8_0"), 9, 512);
+    const Tensor bias = draws.dense({24}, DType::kF32);
+    for (const int64_t tokens : {1, 14, 25, 70}) {
+      const Tensor x = draws.dense({tokens, 512}, DType::kF32);
+      for (const Weight* last : {&third, &plain}) {
+        const Projection projections[] = {{&first}, {&second, bias}, {last}};
+        const std::vector<Tensor> together = linear_together(x, projections);
+        EXPECT_EQ(bits_of(together[0]), bits_of(linear(x, first)));
+        EXPECT_EQ(bits_of(together[1]), bits_of(linear(x, second, bias)));
+        EXPECT_EQ(bits_of(together[2]), bits_of(linear(x, *last)));
+      }
     }
   }
 }
@@ -306,8 +309,8 @@ std::vector<double> rounding_bounds(const Tensor& x, const Weight& weight) {
   return bounds;
 }
 
-// One code: within 1/254 of a block's greatest value, 1/240 for codes of four bits. Two codes: within 1/65024
-// of a block's greatest value of what f32 activations give.
+// One code: within 1/254 of a block's greatest value, 1/240 for plain codes of four bits. Two codes: within
+// 1/65024 of a block's greatest value of what f32 activations give.
 TEST_F(LinearInt8Test, NoActivationIsRoundedByMoreThanHalfAStep) {
   for_every_form(12, [](Draws& draws, const Form& form) {
     const int64_t columns = drawn_columns(draws, form.format);

@@ -1,8 +1,8 @@
 #pragma once
 
 // Sixteen lanes of int32 and f32, and of four bytes each, in AVX-512 registers with VNNI. The three
-// `int8_lanes_*.h` have one interface and give the same bits. Only for files compiled with these
-// instructions; everything is local to the file.
+// `int8_lanes_*.h` have one interface, but for what stands last here, and give the same bits. Only for files
+// compiled with these instructions; everything is local to the file.
 
 #include <cstddef>
 #include <cstdint>
@@ -133,12 +133,13 @@ inline int32_t word(const void* from) {
 /// sums + codes * four activations, which all lanes share. Codes are at most 63, but where kWide.
 template <bool kWide>
 Ints dot(Ints sums, Bytes codes, const int8_t* four) {
-  // One instruction: GCC 12 would load the word into a register before, and fills the processor's queues so.
+  // One instruction: GCC 12 would load the word into a register before, which fills the processor's queues.
   asm("vpdpbusd %2%{1to16%}, %1, %0"
       : "+v"(sums)
       : "v"(codes), "m"(*reinterpret_cast<const std::byte(*)[4]>(four)));
   return sums;
 }
+
 // What products of columns in pairs take, which these lanes alone have.
 
 /// sums + unsigned bytes * signed ones.

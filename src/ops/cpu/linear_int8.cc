@@ -116,7 +116,7 @@ class Product {
   const Activations& rounded(const Int8KernelSet& set, const Int8Rows& x, const ActivationForm& form,
                              int64_t most, MoveInt8Codes move) {
     for (const Activations& known : activations_)
-      if (known.form() == form) return known;
+      if (known.form() == form && known.most() == most && known.moved_by() == move) return known;
     return activations_.emplace_back(set, x, form, most, move);
   }
 

@@ -34,6 +34,8 @@ class Activations {
   Activations(const Int8KernelSet& kernels, const Int8Rows& x, const ActivationForm& form, int64_t most,
               MoveInt8Codes move)
       : form_(form),
+        most_(most),
+        moved_by_(move),
         tokens_(x.tokens),
         columns_(x.columns),
         tiles_(divided_up(tokens_, most)),
@@ -65,6 +67,8 @@ class Activations {
   }
 
   const ActivationForm& form() const { return form_; }
+  int64_t most() const { return most_; }
+  MoveInt8Codes moved_by() const { return moved_by_; }
   int64_t tiles() const { return tiles_; }
   /// The first row of a tile.
   int64_t first(int64_t tile) const { return firsts_[static_cast<size_t>(tile)]; }
@@ -114,6 +118,8 @@ class Activations {
   int64_t slice_blocks(int64_t block) const { return std::min(kSliceBlocks, blocks() - block); }
 
   ActivationForm form_;
+  int64_t most_;  // rows of a tile
+  MoveInt8Codes moved_by_;
   int64_t tokens_, columns_, tiles_;
   int scale_shift_;  // 1 << it blocks share a scale; a division for each tile would cost a tenth of it
   std::shared_ptr<std::byte> memory_;

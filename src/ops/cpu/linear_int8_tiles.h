@@ -197,8 +197,8 @@ struct SubScalesForm {
   }
 };
 
-/// Codes are taken out of their planes for every tile anew, which mostly runs on pipes that products leave
-/// idle, or were before (linear_int8_many.h).
+/// Unless codes are taken out of their planes before (linear_int8_many.h), every tile does so anew, mostly on
+/// pipes that products leave idle.
 template <typename Form, typename Codes, const InterleavedFormat& kFormat, int kCodes, int kWidth>
 [[gnu::flatten]] void tile(const ChunkRun& run, const ActivationTile& x, float* sums) {
   Lanes totals[kWidth];

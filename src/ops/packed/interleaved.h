@@ -50,14 +50,14 @@ enum class CodesForm : uint8_t {
 /// which codes of [-127, 127] leave no gap.
 inline constexpr int32_t kFirstCodeSteps = 255;
 
-/// Steps of an activation for weights of four bits: a code added to it, 15 at most, still fits a byte, so
-/// that kernels may multiply two columns by one product (cpu/linear_int8_pairs.h).
+/// Steps of an activation for weights that are plain codes of four bits: a code added to it, 15 at most,
+/// still fits a byte, so that kernels may multiply two columns by one product (cpu/linear_int8_pairs.h).
 inline constexpr int kStepsForFourBits = 120;
 
 /// How activations are rounded for a format: to multiples of the greatest of so many columns / 127, / 120 for
-/// codes of four bits, or / 32512 where two int8 codes stand for one: 255 * first + second. Formats with
-/// blocks of 32 keep that; those with blocks of 256 take 128, which is half of what other engines use and
-/// lets a tile multiply by the scale of activations four times less often.
+/// plain codes of four bits, or / 32512 where two int8 codes stand for one: 255 * first + second. Formats
+/// with blocks of 32 keep that; those with blocks of 256 take 128, which is half of what other engines use
+/// and lets a tile multiply by the scale of activations four times less often.
 struct ActivationForm {
   CodesForm form;
   int zero;
