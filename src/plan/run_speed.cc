@@ -27,7 +27,7 @@ std::set<const nn::Module*> followers(const nn::ModulePtr& tree) {
   return all;
 }
 
-/// Whether the module at `path` sees of a prompt each sequence's last token alone (nn::Block::forward_last).
+/// Whether the module at `path` sees of a prompt each sequence's last token alone (nn::Model::last_hidden).
 /// Rounding x for keys and values is left out there: it counts as the queries'.
 bool sees_last_tokens(const nn::Model& tree, std::string_view path) {
   if (dynamic_cast<const nn::DecoderModel*>(&tree) == nullptr) return false;
@@ -35,7 +35,7 @@ bool sees_last_tokens(const nn::Model& tree, std::string_view path) {
   for (const std::string_view of_all :
        {"attention_norm", "attention.k_proj", "attention.k_norm", "attention.v_proj"})
     if (path == fmt::format("{}.{}", block, of_all)) return false;
-  return path.starts_with(block + ".");
+  return path == "norm" || path.starts_with(block + ".");
 }
 
 /// Seconds of products, and what runs over elements between them.

@@ -88,6 +88,20 @@ TEST(RunSpeed, NormsOfHeadsCountAllHeads) {
   EXPECT_NEAR(decode_seconds(model, goal, machine) - without, 8 * elements, 1e-9);
 }
 
+TEST(RunSpeed, APromptNormsKeysOfEveryTokenAndAfterThemTheLastOneAlone) {
+  Json config = small_llama_config();
+  config.set("model_type", "qwen3").set("head_dim", 8);
+  const auto model = random_model(config, 2);
+  const RunGoal goal{10, 2};
+  MachineProfile machine = machine_for(model, goal);
+  const double without = prompt_seconds(model, goal, machine);
+  machine.elements = {0, 1};
+  const double of_a_layer = 3 * 32 + 2 * 16 + 2 * 48 + 2 * 32 + 32 + 16;
+  const double of_every_token = 32 + 2 * 16 + 16;  // in the last layer: its first norm, keys, values, k_norm
+  const double elements = 10 * (of_a_layer + of_every_token) + (of_a_layer - of_every_token) + 32;
+  EXPECT_NEAR(prompt_seconds(model, goal, machine) - without, 8 * elements, 1e-6);
+}
+
 TEST(RunSpeed, APromptComputesAndMovesItsRows) {
   const auto model = random_llama(2);
   const RunGoal goal{40, 2, 3};
