@@ -54,30 +54,26 @@ inline Bytes load_bytes(const void* from) {
 inline void store_bytes(void* to, Bytes a) {
   store_ints(to, a);
 }
-inline Bytes low_nibbles(Bytes a) {
-  return both(a, [](__m256i x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); });
+template <int kFrom, int kTo>
+__m256i moved(__m256i a) {
+  if constexpr (kFrom > kTo) return _mm256_srli_epi16(a, kFrom - kTo);
+  if constexpr (kFrom < kTo) return _mm256_slli_epi16(a, kTo - kFrom);
+  return a;
 }
-inline Bytes high_nibbles(Bytes a) {
-  return both(a, [](__m256i x) { return _mm256_and_si256(_mm256_srli_epi16(x, 4), _mm256_set1_epi8(15)); });
+template <int kFrom, int kBits>
+Bytes bits_of(Bytes a) {
+  return both(
+      a, [](__m256i x) { return _mm256_and_si256(moved<kFrom, 0>(x), _mm256_set1_epi8((1 << kBits) - 1)); });
+}
+template <int kFrom, int kBits, int kTo>
+Bytes with_bits_of(Bytes a, Bytes plane) {
+  return both(a, plane, [](__m256i x, __m256i bits) {
+    const __m256i mask = _mm256_set1_epi8(static_cast<char>(((1 << kBits) - 1) << kTo));
+    return _mm256_or_si256(x, _mm256_and_si256(moved<kFrom, kTo>(bits), mask));
+  });
 }
 inline Bytes high_nibbles_in_place(Bytes a) {
   return both(a, [](__m256i x) { return _mm256_and_si256(x, _mm256_set1_epi8(static_cast<char>(0xf0))); });
-}
-template <int kBit>
-Bytes with_fifth_bit(Bytes a, Bytes plane) {
-  return both(a, plane, [](__m256i x, __m256i bits) {
-    if constexpr (kBit < 4) bits = _mm256_slli_epi16(bits, 4 - kBit);
-    if constexpr (kBit > 4) bits = _mm256_srli_epi16(bits, kBit - 4);
-    return _mm256_or_si256(x, _mm256_and_si256(bits, _mm256_set1_epi8(0x10)));
-  });
-}
-template <int kPair>
-Bytes with_upper_pair(Bytes a, Bytes plane) {
-  return both(a, plane, [](__m256i x, __m256i bits) {
-    if constexpr (kPair < 2) bits = _mm256_slli_epi16(bits, 4 - 2 * kPair);
-    if constexpr (kPair > 2) bits = _mm256_srli_epi16(bits, 2 * kPair - 4);
-    return _mm256_or_si256(x, _mm256_and_si256(bits, _mm256_set1_epi8(0x30)));
-  });
 }
 inline Bytes lookup(const uint8_t* table, Bytes a) {
   const __m256i all = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));

@@ -35,35 +35,27 @@ inline Bytes load_bytes(const void* from) {
 inline void store_bytes(void* to, Bytes a) {
   _mm512_storeu_si512(to, a);
 }
-inline Bytes low_nibbles(Bytes a) {
-  return _mm512_and_si512(a, _mm512_set1_epi8(15));
+/// Every byte's bits from kFrom on in the place of bits from kTo on; what else is shifted in is of no use.
+template <int kFrom, int kTo>
+Bytes moved(Bytes a) {
+  if constexpr (kFrom > kTo) return _mm512_srli_epi16(a, kFrom - kTo);
+  if constexpr (kFrom < kTo) return _mm512_slli_epi16(a, kTo - kFrom);
+  return a;
 }
-inline Bytes high_nibbles(Bytes a) {
-  return _mm512_and_si512(_mm512_srli_epi16(a, 4), _mm512_set1_epi8(15));
+/// Bits [kFrom, kFrom + kBits) of every byte as a number.
+template <int kFrom, int kBits>
+Bytes bits_of(Bytes a) {
+  return _mm512_and_si512(moved<kFrom, 0>(a), _mm512_set1_epi8((1 << kBits) - 1));
 }
-/// a | (b & mask).
-inline Bytes with_bits(Bytes a, Bytes b, char mask) {
-  return _mm512_ternarylogic_epi32(a, b, _mm512_set1_epi8(mask), 0xf8);
+/// a | that number of `plane` << kTo.
+template <int kFrom, int kBits, int kTo>
+Bytes with_bits_of(Bytes a, Bytes plane) {
+  const Bytes mask = _mm512_set1_epi8(static_cast<char>(((1 << kBits) - 1) << kTo));
+  return _mm512_ternarylogic_epi32(a, moved<kFrom, kTo>(plane), mask, 0xf8);
 }
-/// Sixteen times them.
+/// Sixteen times the high four bits.
 inline Bytes high_nibbles_in_place(Bytes a) {
   return _mm512_and_si512(a, _mm512_set1_epi8(static_cast<char>(0xf0)));
-}
-/// `a` with bit kBit of the plane's bytes as bit 4.
-template <int kBit>
-Bytes with_fifth_bit(Bytes a, Bytes plane) {
-  Bytes bits = plane;
-  if constexpr (kBit < 4) bits = _mm512_slli_epi16(plane, 4 - kBit);
-  if constexpr (kBit > 4) bits = _mm512_srli_epi16(plane, kBit - 4);
-  return with_bits(a, bits, 0x10);
-}
-/// `a` with bits 2 kPair and 2 kPair + 1 of the plane's bytes as bits 4 and 5.
-template <int kPair>
-Bytes with_upper_pair(Bytes a, Bytes plane) {
-  Bytes bits = plane;
-  if constexpr (kPair < 2) bits = _mm512_slli_epi16(plane, 4 - 2 * kPair);
-  if constexpr (kPair > 2) bits = _mm512_srli_epi16(plane, 2 * kPair - 4);
-  return with_bits(a, bits, 0x30);
 }
 /// table[a], a below 16.
 inline Bytes lookup(const uint8_t* table, Bytes a) {

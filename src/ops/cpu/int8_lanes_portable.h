@@ -65,22 +65,16 @@ inline Bytes load_bytes(const void* from) {
 inline void store_bytes(void* to, const Bytes& a) {
   std::memcpy(to, &a, sizeof(a));
 }
-inline Bytes low_nibbles(const Bytes& a) {
-  return each_byte([&](int i) { return a.at[i] & 15; });
+template <int kFrom, int kBits>
+Bytes bits_of(const Bytes& a) {
+  return each_byte([&](int i) { return a.at[i] >> kFrom & ((1 << kBits) - 1); });
 }
-inline Bytes high_nibbles(const Bytes& a) {
-  return each_byte([&](int i) { return a.at[i] >> 4; });
+template <int kFrom, int kBits, int kTo>
+Bytes with_bits_of(const Bytes& a, const Bytes& plane) {
+  return each_byte([&](int i) { return a.at[i] | (plane.at[i] >> kFrom & ((1 << kBits) - 1)) << kTo; });
 }
 inline Bytes high_nibbles_in_place(const Bytes& a) {
   return each_byte([&](int i) { return a.at[i] & 0xf0; });
-}
-template <int kBit>
-Bytes with_fifth_bit(const Bytes& a, const Bytes& plane) {
-  return each_byte([&](int i) { return a.at[i] | (plane.at[i] >> kBit & 1) << 4; });
-}
-template <int kPair>
-Bytes with_upper_pair(const Bytes& a, const Bytes& plane) {
-  return each_byte([&](int i) { return a.at[i] | (plane.at[i] >> (2 * kPair) & 3) << 4; });
 }
 inline Bytes lookup(const uint8_t* table, const Bytes& a) {
   return each_byte([&](int i) { return table[a.at[i]]; });

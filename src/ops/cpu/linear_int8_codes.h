@@ -15,22 +15,27 @@ constexpr int kVectors = 8;  // of a block: four columns each
 constexpr int64_t kVectorBytes = 64;
 constexpr int64_t kRows = kGroupRows;
 
-// How codes lie. `at<j>(planes)` is vector j of the block whose planes stand there.
+// How codes lie (packed/interleaved.h). `at<j>(planes)` is vector j of the block whose planes stand there;
+// kOrder takes vectors in the order in which their planes lie, those that share planes one after another, so
+// that memory is read front to back and planes need not stay in registers.
+
+inline Bytes plane(const std::byte* planes, int index) {
+  return load_bytes(planes + index * kVectorBytes);
+}
 
 struct FourBits {
   static constexpr int64_t kBytes = 4 * kVectorBytes;
+  static constexpr int kOrder[kVectors] = {0, 4, 1, 5, 2, 6, 3, 7};
   template <int j>
   static Bytes at(const std::byte* planes) {
-    const Bytes plane = load_bytes(planes + j % 4 * kVectorBytes);
-    return j < 4 ? low_nibbles(plane) : high_nibbles(plane);
+    return bits_of<j / 4 * 4, 4>(plane(planes, j % 4));
   }
 };
 
 alignas(16) constexpr uint8_t kIq4NlLevels[16] = {1,   24,  45,  63,  79,  93,  106, 118,
                                                   129, 141, 153, 166, 181, 197, 217, 241};
 
-struct FourBitLevels {
-  static constexpr int64_t kBytes = FourBits::kBytes;
+struct FourBitLevels : FourBits {
   template <int j>
   static Bytes at(const std::byte* planes) {
     return lookup(kIq4NlLevels, FourBits::at<j>(planes));
@@ -39,25 +44,40 @@ struct FourBitLevels {
 
 struct FiveBits {
   static constexpr int64_t kBytes = 5 * kVectorBytes;
+  static constexpr int kOrder[kVectors] = {0, 1, 5, 2, 3, 6, 4, 7};
   template <int j>
   static Bytes at(const std::byte* planes) {
-    return with_fifth_bit<j>(FourBits::at<j>(planes), load_bytes(planes + 4 * kVectorBytes));
+    if constexpr (j < 5) return bits_of<0, 5>(plane(planes, j));
+    constexpr int kFirst = j < 7 ? 2 * (j - 5) : 4;
+    const Bytes low = bits_of<5, 3>(plane(planes, kFirst));
+    if constexpr (j < 7)
+      return with_bits_of<5, 2, 3>(low, plane(planes, kFirst + 1));
+    else
+      return with_bits_of<7, 1, 4>(with_bits_of<7, 1, 3>(low, plane(planes, 1)), plane(planes, 3));
   }
 };
 
 struct SixBits {
   static constexpr int64_t kBytes = 6 * kVectorBytes;
+  static constexpr int kOrder[kVectors] = {0, 1, 2, 3, 4, 5, 6, 7};
   template <int j>
   static Bytes at(const std::byte* planes) {
-    return with_upper_pair<j % 4>(FourBits::at<j>(planes), load_bytes(planes + (4 + j / 4) * kVectorBytes));
+    constexpr int kFirst = j / 4 * 3;
+    if constexpr (j % 4 < 3)
+      return bits_of<0, 6>(plane(planes, kFirst + j % 4));
+    else
+      return with_bits_of<6, 2, 4>(
+          with_bits_of<6, 2, 2>(bits_of<6, 2>(plane(planes, kFirst)), plane(planes, kFirst + 1)),
+          plane(planes, kFirst + 2));
   }
 };
 
 struct EightBits {
   static constexpr int64_t kBytes = 8 * kVectorBytes;
+  static constexpr int kOrder[kVectors] = {0, 1, 2, 3, 4, 5, 6, 7};
   template <int j>
   static Bytes at(const std::byte* planes) {
-    return load_bytes(planes + j * kVectorBytes);
+    return plane(planes, j);
   }
 };
 
@@ -92,8 +112,7 @@ template <typename Codes, bool kWide, int kFirst, int kEnd, int kWidth>
   Ints more[kMore == 0 ? 1 : kMore * kWidth];
   unrolled<kMore * kWidth>([&](auto each) { more[each.value] = no_ints(); });
   unrolled<kEnd - kFirst>([&](auto step) {
-    // Vectors that share a plane follow each other, so that it need not stay in a register.
-    constexpr int j = kEnd - kFirst == kVectors ? step.value / 2 + step.value % 2 * 4 : kFirst + step.value;
+    constexpr int j = kEnd - kFirst == kVectors ? Codes::kOrder[step.value] : kFirst + step.value;
     constexpr int chain = step.value % (kMore + 1);
     const Bytes codes = Codes::template at<j>(at.planes);
     unrolled<kWidth>([&](auto c) {

@@ -143,42 +143,47 @@ void write_header(const InterleavedFormat& format, const std::byte* source, int6
   }
 }
 
+/// Bits of a vector's codes, and where they stand in the bytes of a plane.
+struct Piece {
+  int vector, plane, from_bit, bits, code_bit;
+
+  int mask() const { return (1 << bits) - 1; }
+};
+
+constexpr Piece kFourBits[] = {{0, 0, 0, 4, 0}, {1, 1, 0, 4, 0}, {2, 2, 0, 4, 0}, {3, 3, 0, 4, 0},
+                               {4, 0, 4, 4, 0}, {5, 1, 4, 4, 0}, {6, 2, 4, 4, 0}, {7, 3, 4, 4, 0}};
+constexpr Piece kFiveBits[] = {{0, 0, 0, 5, 0}, {1, 1, 0, 5, 0}, {2, 2, 0, 5, 0}, {3, 3, 0, 5, 0},
+                               {4, 4, 0, 5, 0}, {5, 0, 5, 3, 0}, {5, 1, 5, 2, 3}, {6, 2, 5, 3, 0},
+                               {6, 3, 5, 2, 3}, {7, 4, 5, 3, 0}, {7, 1, 7, 1, 3}, {7, 3, 7, 1, 4}};
+constexpr Piece kSixBits[] = {{0, 0, 0, 6, 0}, {1, 1, 0, 6, 0}, {2, 2, 0, 6, 0}, {3, 0, 6, 2, 0},
+                              {3, 1, 6, 2, 2}, {3, 2, 6, 2, 4}, {4, 3, 0, 6, 0}, {5, 4, 0, 6, 0},
+                              {6, 5, 0, 6, 0}, {7, 3, 6, 2, 0}, {7, 4, 6, 2, 2}, {7, 5, 6, 2, 4}};
+constexpr Piece kEightBits[] = {{0, 0, 0, 8, 0}, {1, 1, 0, 8, 0}, {2, 2, 0, 8, 0}, {3, 3, 0, 8, 0},
+                                {4, 4, 0, 8, 0}, {5, 5, 0, 8, 0}, {6, 6, 0, 8, 0}, {7, 7, 0, 8, 0}};
+
+std::span<const Piece> pieces_of(int bits) {
+  if (bits == 4) return kFourBits;
+  if (bits == 5) return kFiveBits;
+  return bits == 6 ? std::span<const Piece>(kSixBits) : kEightBits;
+}
+
 /// Codes [vector][row][4] of a block to its planes.
 void write_planes(int bits, const uint8_t* codes, std::byte* planes) {
+  std::memset(planes, 0, static_cast<size_t>(bits * kPlane));
   uint8_t* to = reinterpret_cast<uint8_t*>(planes);
-  if (bits == 8) {
-    std::memcpy(to, codes, kBlockCodes);
-    return;
-  }
-  const auto part = [](int code, int shift, int mask, int to_bit) {
-    return (code >> shift & mask) << to_bit;
-  };
-  for (int64_t v = 0; v < 4; ++v)
+  for (const Piece& piece : pieces_of(bits))
     for (int64_t i = 0; i < kPlane; ++i)
-      to[v * kPlane + i] = static_cast<uint8_t>(part(codes[v * kPlane + i], 0, 15, 0) |
-                                                part(codes[(v + 4) * kPlane + i], 0, 15, 4));
-  // The bits above the fourth, one or two of each vector.
-  const int more = bits - 4;
-  const int in_a_plane = more == 0 ? 0 : 8 / more;
-  for (int plane = 0; plane < more; ++plane)
-    for (int64_t i = 0; i < kPlane; ++i) {
-      int byte = 0;
-      for (int v = 0; v < in_a_plane; ++v)
-        byte |= part(codes[(plane * in_a_plane + v) * kPlane + i], 4, (1 << more) - 1, v * more);
-      to[(4 + plane) * kPlane + i] = static_cast<uint8_t>(byte);
-    }
+      to[piece.plane * kPlane + i] |= static_cast<uint8_t>(
+          (codes[piece.vector * kPlane + i] >> piece.code_bit & piece.mask()) << piece.from_bit);
 }
 
 /// Code of vector j, byte i.
 int read_code(int bits, const std::byte* planes, int64_t j, int64_t i) {
-  if (bits == 8) return byte_at(planes, j * kPlane + i);
-  const int nibbles = byte_at(planes, j % 4 * kPlane + i);
-  const int low = j < 4 ? nibbles & 15 : nibbles >> 4;
-  if (bits == 4) return low;
-  const int more = bits - 4;
-  const int64_t in_a_plane = 8 / more;
-  const int plane = byte_at(planes, (4 + j / in_a_plane) * kPlane + i);
-  return low | (plane >> (j % in_a_plane * more) & ((1 << more) - 1)) << 4;
+  int code = 0;
+  for (const Piece& piece : pieces_of(bits))
+    if (piece.vector == j)
+      code |= (byte_at(planes, piece.plane * kPlane + i) >> piece.from_bit & piece.mask()) << piece.code_bit;
+  return code;
 }
 
 void interleave_group(const InterleavedFormat& format, const std::byte* rows, int64_t row_count,

@@ -11,9 +11,14 @@
 // Codes are unsigned. Bits of a code lie in planes of 64 bytes, byte 4 r + i of vector j being row r, column
 // 4 j + i of the block:
 //   four bits: plane v of four holds vector v in its low nibbles and vector v + 4 in its high ones;
-//   a fifth bit: one plane more, bit j of whose bytes belongs to vector j;
-//   a fifth and a sixth bit: two planes more, bits 2 (j % 4) and above of plane j / 4 belong to vector j;
+//   five bits: plane v of five holds vector v in its low bits; the three bits above are, lowest first, vector
+//     5 in plane 0 and the lower two of plane 1, vector 6 in plane 2 and the lower two of plane 3, vector 7
+//     in plane 4, then in the top bits of planes 1 and 3;
+//   six bits: plane v of three holds vector v in its low bits, and the two bits above of all three are vector
+//     3's, lowest first; three planes more hold vectors 4 to 7 the same way;
 //   eight bits: eight planes.
+// Most vectors are a mask away from a plane, and planes are needed in the order of memory, which is what
+// processors read ahead of.
 // A chunk is 256 columns (the last may be shorter where blocks are of 32): a header with what the file keeps
 // beside the codes, then the blocks' planes. Nothing is added to the file's bits but padding: of the header
 // to 64 bytes, and of the last group to sixteen rows of zeros. Headers:
