@@ -10,12 +10,14 @@
 #include <atomic>
 #include <cmath>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/thread_pool.h"
 #include "ops/attention_problem.h"
 #include "ops/cpu/attention_tiles.h"
 #include "ops/cpu/row_kernels.h"
+#include "ops/cpu/shares.h"
 
 namespace martlet::ops::cpu {
 namespace {
@@ -194,18 +196,30 @@ class Run {
     std::vector<float*> scratch;
     for (int64_t thread = 0; thread < threads; ++thread) scratch.push_back(arena.take(scratch_floats()));
 
+    std::vector<uint8_t> merged(static_cast<size_t>(wave));
+    std::vector<int64_t> merged_last(static_cast<size_t>(threads));  // by each thread
     for (size_t first = 0; first < jobs.size(); first += static_cast<size_t>(wave)) {
-      const size_t count = std::min(static_cast<size_t>(wave), jobs.size() - first);
-      share(static_cast<int64_t>(count), threads, [&](int64_t i, int64_t thread) {
-        const Job& job = jobs[first + static_cast<size_t>(i)];
+      const std::span<const Job> now =
+          std::span(jobs).subspan(first).first(std::min(static_cast<size_t>(wave), jobs.size() - first));
+      std::fill(merged.begin(), merged.end(), 0);
+      std::fill(merged_last.begin(), merged_last.end(), -1);
+      walk_shares(static_cast<int64_t>(now.size()), threads, [&](int64_t i, int64_t thread, bool is_own) {
+        const auto at = static_cast<size_t>(i);
+        const Job& job = now[at];
         const size_t unit = static_cast<size_t>(job.unit);
-        AttentionState& part = parts[static_cast<size_t>(i)];
-        part.rows = totals[unit].rows;
-        kernels_.attend(
-            describe(units_[unit], job.chunk, queries[unit], part, scratch[static_cast<size_t>(thread)]));
+        parts[at].rows = totals[unit].rows;
+        kernels_.attend(describe(units_[unit], job.chunk, queries[unit], parts[at],
+                                 scratch[static_cast<size_t>(thread)]));
+        // Whoever has merged all before it merges it while it is in the cache.
+        int64_t& last = merged_last[static_cast<size_t>(thread)];
+        const bool is_first = i == 0 || now[at - 1].unit != job.unit;
+        if (!is_own || (!is_first && last != i - 1)) return;
+        kernels_.merge(totals[unit], parts[at]);
+        merged[at] = 1;
+        last = i;
       });
-      for (size_t i = 0; i < count; ++i)
-        kernels_.merge(totals[static_cast<size_t>(jobs[first + i].unit)], parts[i]);
+      for (size_t i = 0; i < now.size(); ++i)
+        if (merged[i] == 0) kernels_.merge(totals[static_cast<size_t>(now[i].unit)], parts[i]);
     }
     for (size_t unit = 0; unit < units_.size(); ++unit) finish(units_[unit], totals[unit]);
   }

@@ -100,20 +100,26 @@ inline Multiply block_of(const TileOperand& b, int64_t rows, int64_t columns) {
 }
 
 /// Vectors of a column block: as many as fit beside six rows, or beside all where those are few, and all
-/// blocks nearly equal.
+/// blocks nearly equal. Seven and eight rows go in halves where registers are many: rows of B are then read
+/// whole, in the order of memory, which made decoding's attention a tenth faster.
 inline int64_t block_columns(int64_t rows, int64_t vectors) {
-  const int64_t fit = least(kMaxColumns, most(1, kBlockSums / (rows <= kMaxRows ? rows : 6)));
+  const bool in_halves = kBlockSums >= 16 && rows > 6;
+  const int64_t beside = rows > kMaxRows ? 6 : in_halves ? (rows + 1) / 2 : rows;
+  const int64_t fit = least(kMaxColumns, most(1, kBlockSums / beside));
   const int64_t blocks = (vectors + fit - 1) / fit;
   return (vectors + blocks - 1) / blocks;
 }
-inline int64_t block_rows(int64_t columns) {
-  return least(kMaxRows, kBlockSums / columns);
+/// Rows of a block beside so many vectors, all blocks nearly equal.
+inline int64_t block_rows(int64_t rows, int64_t columns) {
+  const int64_t fit = least(kMaxRows, kBlockSums / columns);
+  const int64_t blocks = (rows + fit - 1) / fit;
+  return (rows + blocks - 1) / blocks;
 }
 
 void score(const AttentionChunk& chunk, const Tile& tile) {
   const int64_t vectors = (tile.keys + 15) / 16;
   const int64_t columns = block_columns(tile.row_end - tile.row_begin, vectors);
-  const int64_t height = block_rows(columns);
+  const int64_t height = block_rows(tile.row_end - tile.row_begin, columns);
   for (int64_t vector = 0; vector < vectors; vector += columns)
     for (int64_t row = tile.row_begin; row < tile.row_end; row += height) {
       const int64_t rows = least(height, tile.row_end - row);
@@ -260,7 +266,7 @@ void accumulate(const AttentionChunk& chunk, const Tile& tile) {
   const AttentionState& state = chunk.state;
   const int64_t vectors = state.pitch / 16;
   const int64_t columns = block_columns(tile.row_end - tile.row_begin, vectors);
-  const int64_t height = block_rows(columns);
+  const int64_t height = block_rows(tile.row_end - tile.row_begin, columns);
   for (int64_t vector = 0; vector < vectors; vector += columns)
     for (int64_t row = tile.row_begin; row < tile.row_end; row += height) {
       const int64_t rows = least(height, tile.row_end - row);

@@ -18,6 +18,7 @@
 #include "ops/cpu/linear_int8_activations.h"
 #include "ops/cpu/linear_int8_kernels.h"
 #include "ops/cpu/linear_order.h"
+#include "ops/cpu/shares.h"
 #include "ops/cpu_features.h"
 
 namespace martlet::ops::cpu {
@@ -50,11 +51,6 @@ struct Part {
 
   int64_t rows() const { return product.weight->rows(); }
   const std::byte* group(int64_t index) const { return weights + index * group_bytes; }
-};
-
-/// Runs of groups that one thread reads first, on a line of its own.
-struct alignas(64) Share {
-  std::atomic<int64_t> next;
 };
 
 class Product {
@@ -130,34 +126,20 @@ class Product {
     }
   }
 
-  /// Each thread reads its share of the groups front to back, and then helps with what others have left of
-  /// theirs: memory does not serve threads equally, and one waited for the other a fifteenth of the time.
   void run_few() const {
     const int64_t runs = divided_up(groups_, grain_);
     const int64_t shares = std::min<int64_t>(thread_count(), runs);
-    // Blocks of the allocator begin on lines; a vector of such would be asked of the system each time.
-    const auto memory = allocate(Device::kCpu, shares * static_cast<int64_t>(sizeof(Share)));
-    const std::span all(reinterpret_cast<Share*>(memory.get()), static_cast<size_t>(shares));
-    for (int64_t share = 0; share < shares; ++share)
-      std::construct_at(&all[static_cast<size_t>(share)], runs * share / shares);
     if (shares > 1) call_next(runs, shares);
-    parallel_for(shares, 1, [&](int64_t begin, int64_t end) {
+    walk_shares(runs, shares, [&](int64_t run, int64_t, bool) {
       alignas(64) float factors[kChunkFactors];
       alignas(64) float sums[kFewTokens * kGroupRows];
-      const auto take = [&](const Part& part, int64_t group) {
+      each_group(run * grain_, std::min(groups_, (run + 1) * grain_), [&](const Part& part, int64_t group) {
         if (tokens_ == 1)
           part.loops.row(part.group(group), columns_, part.first_tile, sums);
         else
           stream_group(part, group, factors, sums);
         finish(part, group, 0, tokens_, sums, part.product.bias);
-      };
-      for (int64_t i = 0; i < end - begin + shares - 1; ++i) {
-        const int64_t share = (begin + i) % shares;
-        std::atomic<int64_t>& next = all[static_cast<size_t>(share)].next;
-        const int64_t last = runs * (share + 1) / shares;
-        for (int64_t run = next++; run < last; run = next++)
-          each_group(run * grain_, std::min(groups_, (run + 1) * grain_), take);
-      }
+      });
     });
   }
 
@@ -195,7 +177,9 @@ class Product {
 
   /// Tells the workers what they will read after this product.
   void call_next(int64_t runs, int64_t shares) const {
-    const auto reads_of = [&](int64_t worker) { return first_reads(runs * (worker + 1) / shares * grain_); };
+    const auto reads_of = [&](int64_t worker) {
+      return first_reads(share_begin(runs, shares, worker + 1) * grain_);
+    };
     begin_product(parts_.front().weights, shares - 1, reads_of,
                   [](int64_t range, const FirstReads& next) { read_ahead(range, next); });
   }
