@@ -168,10 +168,17 @@ TEST_F(Attention, GivesTheSameBitsForAnyNumberOfThreads) {
     SCOPED_TRACE(seed);
     compare(random_case(seed));
   }
-  // Long enough that threads share the keys of one sequence, and one of them prefills in several waves.
+  // Long enough that threads share the keys of one sequence.
   Draws draws(230);
   compare(make_case(draws, {}, {{1, 9000}}));
   compare(make_case(draws, {}, {{60, 3000}}));
+  compare(make_case(draws, {.heads = 8, .key_value_heads = 1}, {{1, 3000}}));
+  // 128 chunks of which 85 results may wait at a time: a wave ends within a unit.
+  Case waves =
+      make_case(draws, {.heads = 4, .key_value_heads = 4, .head_dim = 8, .value_dim = 512}, {{96, 8192}});
+  compare(waves);
+  waves.options.sinks = draws.dense({4}, DType::kF32);
+  compare(waves);
 }
 
 TEST_F(Attention, GivesASequenceTheSameBitsAloneAsInABatch) {
@@ -191,7 +198,7 @@ TEST_F(Attention, GivesAQueryTheSameBitsDecodedAsPrefilled) {
     SCOPED_TRACE(seed);
     Draws draws(400 + seed);
     Sizes sizes;
-    sizes.heads = pick<int64_t>(draws, {2, 6, 8});
+    sizes.heads = pick<int64_t>(draws, {2, 6, 8, 14, 16});
     sizes.head_dim = pick<int64_t>(draws, {24, 64, 80});
     sizes.cache = pick(draws, {DType::kF32, DType::kBF16, DType::kF16});
     const int64_t length = draws.between(290, 350);

@@ -104,7 +104,7 @@ TEST_F(KeyValueTilesTest, AttentionReadsThemAsItReadsTheSameNumbersInRows) {
     SCOPED_TRACE(seed);
     Draws draws(1000 + seed);
     const CacheFormat format = kAllCacheFormats[seed % 4];
-    const int64_t heads = draws.between(1, 3), group = draws.between(1, 6);
+    const int64_t heads = draws.between(1, 3), group = draws.between(1, 9);
     const int64_t head_dim = draws.between(1, 140), value_dim = draws.between(1, 140);
     const int64_t positions = draws.between(1, 700);
     const int64_t queries = seed % 2 == 0 ? 1 : std::min<int64_t>(positions, draws.between(1, 40));

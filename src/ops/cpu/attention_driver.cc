@@ -3,8 +3,9 @@
 // A unit is a run of queries of one sequence with all the query heads that share one key/value head, so that
 // a tile of keys is prepared once for all of them. Usually a thread takes a unit and walks its chunks of keys
 // in order. When there are too few units to occupy the threads (decoding one long sequence), a piece of work
-// is one chunk of one unit, and the partial results are merged afterwards in the order of the chunks: the
-// same steps in the same order, so the same bits.
+// is one chunk of one unit: a thread walks neighbouring chunks, since each calls for the memory of the next,
+// and merges them as it goes; what others computed of a unit is merged afterwards. Always in the order of the
+// chunks: the same steps in the same order, so the same bits.
 
 #include <algorithm>
 #include <atomic>
@@ -197,29 +198,31 @@ class Run {
     for (int64_t thread = 0; thread < threads; ++thread) scratch.push_back(arena.take(scratch_floats()));
 
     std::vector<uint8_t> merged(static_cast<size_t>(wave));
-    std::vector<int64_t> merged_last(static_cast<size_t>(threads));  // by each thread
+    std::vector<int64_t> last_merged(static_cast<size_t>(threads));  // job of the wave, by each thread
     for (size_t first = 0; first < jobs.size(); first += static_cast<size_t>(wave)) {
-      const std::span<const Job> now =
+      const std::span<const Job> wave_jobs =
           std::span(jobs).subspan(first).first(std::min(static_cast<size_t>(wave), jobs.size() - first));
       std::fill(merged.begin(), merged.end(), 0);
-      std::fill(merged_last.begin(), merged_last.end(), -1);
-      walk_shares(static_cast<int64_t>(now.size()), threads, [&](int64_t i, int64_t thread, bool is_own) {
+      std::fill(last_merged.begin(), last_merged.end(), -1);
+      walk_shares(static_cast<int64_t>(wave_jobs.size()), threads, [&](int64_t i, int64_t thread) {
         const auto at = static_cast<size_t>(i);
-        const Job& job = now[at];
+        const Job& job = wave_jobs[at];
         const size_t unit = static_cast<size_t>(job.unit);
         parts[at].rows = totals[unit].rows;
         kernels_.attend(describe(units_[unit], job.chunk, queries[unit], parts[at],
                                  scratch[static_cast<size_t>(thread)]));
-        // Whoever has merged all before it merges it while it is in the cache.
-        int64_t& last = merged_last[static_cast<size_t>(thread)];
-        const bool is_first = i == 0 || now[at - 1].unit != job.unit;
-        if (!is_own || (!is_first && last != i - 1)) return;
+        // Merged while it is in the cache, if this is the unit's first of the wave or this thread merged the
+        // one before. So one thread merges chunks of a unit from the first on, and no other touches its
+        // total.
+        int64_t& last = last_merged[static_cast<size_t>(thread)];
+        const bool is_first = i == 0 || wave_jobs[at - 1].unit != job.unit;
+        if (!is_first && last != i - 1) return;
         kernels_.merge(totals[unit], parts[at]);
         merged[at] = 1;
         last = i;
       });
-      for (size_t i = 0; i < now.size(); ++i)
-        if (merged[i] == 0) kernels_.merge(totals[static_cast<size_t>(now[i].unit)], parts[i]);
+      for (size_t i = 0; i < wave_jobs.size(); ++i)
+        if (merged[i] == 0) kernels_.merge(totals[static_cast<size_t>(wave_jobs[i].unit)], parts[i]);
     }
     for (size_t unit = 0; unit < units_.size(); ++unit) finish(units_[unit], totals[unit]);
   }

@@ -101,7 +101,7 @@ inline Multiply block_of(const TileOperand& b, int64_t rows, int64_t columns) {
 
 /// Vectors of a column block: as many as fit beside six rows, or beside all where those are few, and all
 /// blocks nearly equal. Seven and eight rows go in halves where registers are many: rows of B are then read
-/// whole, in the order of memory, which made decoding's attention a tenth faster.
+/// whole, in the order of memory (docs/kernels.md, Attention over a cache).
 inline int64_t block_columns(int64_t rows, int64_t vectors) {
   const bool in_halves = kBlockSums >= 16 && rows > 6;
   const int64_t beside = rows > kMaxRows ? 6 : in_halves ? (rows + 1) / 2 : rows;
@@ -126,9 +126,10 @@ void score(const AttentionChunk& chunk, const Tile& tile) {
       const int64_t seen = visible(chunk, tile, (row + rows - 1) / chunk.group).end;
       const int64_t wanted = least(columns, (seen + 15) / 16 - vector);
       if (wanted <= 0) continue;
+      const int64_t ahead = row == tile.row_begin ? tile.keys_across.ahead : 0;
       block_of(tile.keys_across, rows,
                wanted)({chunk.q + row * chunk.head_dim, chunk.head_dim, tile.keys_across.at(0, vector * 16),
-                        tile.keys_across.row_bytes, tile.keys_across.ahead, chunk.head_dim,
+                        tile.keys_across.row_bytes, ahead, chunk.head_dim,
                         tile.scores + row * kTileKeys + vector * 16, kTileKeys, nullptr});
     }
 }
@@ -272,10 +273,11 @@ void accumulate(const AttentionChunk& chunk, const Tile& tile) {
       const int64_t rows = least(height, tile.row_end - row);
       const int64_t begin = visible(chunk, tile, row / chunk.group).begin;
       const int64_t end = visible(chunk, tile, (row + rows - 1) / chunk.group).end;
+      const int64_t ahead = row == tile.row_begin ? tile.values.ahead : 0;
       block_of(tile.values, rows, least(columns, vectors - vector))(
           {tile.scores + row * kTileKeys + begin, kTileKeys, tile.values.at(begin, vector * 16),
-           tile.values.row_bytes, tile.values.ahead, end - begin,
-           state.accumulator + row * state.pitch + vector * 16, state.pitch, tile.correction + row});
+           tile.values.row_bytes, ahead, end - begin, state.accumulator + row * state.pitch + vector * 16,
+           state.pitch, tile.correction + row});
     }
 }
 

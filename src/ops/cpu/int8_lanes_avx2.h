@@ -55,21 +55,22 @@ inline void store_bytes(void* to, Bytes a) {
   store_ints(to, a);
 }
 template <int kFrom, int kTo>
-__m256i moved(__m256i a) {
+__m256i shifted(__m256i a) {
   if constexpr (kFrom > kTo) return _mm256_srli_epi16(a, kFrom - kTo);
   if constexpr (kFrom < kTo) return _mm256_slli_epi16(a, kTo - kFrom);
   return a;
 }
 template <int kFrom, int kBits>
 Bytes bits_of(Bytes a) {
-  return both(
-      a, [](__m256i x) { return _mm256_and_si256(moved<kFrom, 0>(x), _mm256_set1_epi8((1 << kBits) - 1)); });
+  return both(a, [](__m256i x) {
+    return _mm256_and_si256(shifted<kFrom, 0>(x), _mm256_set1_epi8(static_cast<char>((1 << kBits) - 1)));
+  });
 }
 template <int kFrom, int kBits, int kTo>
 Bytes with_bits_of(Bytes a, Bytes plane) {
   return both(a, plane, [](__m256i x, __m256i bits) {
     const __m256i mask = _mm256_set1_epi8(static_cast<char>(((1 << kBits) - 1) << kTo));
-    return _mm256_or_si256(x, _mm256_and_si256(moved<kFrom, kTo>(bits), mask));
+    return _mm256_or_si256(x, _mm256_and_si256(shifted<kFrom, kTo>(bits), mask));
   });
 }
 inline Bytes high_nibbles_in_place(Bytes a) {

@@ -37,7 +37,7 @@ inline void store_bytes(void* to, Bytes a) {
 }
 /// Every byte's bits from kFrom on in the place of bits from kTo on; what else is shifted in is of no use.
 template <int kFrom, int kTo>
-Bytes moved(Bytes a) {
+Bytes shifted(Bytes a) {
   if constexpr (kFrom > kTo) return _mm512_srli_epi16(a, kFrom - kTo);
   if constexpr (kFrom < kTo) return _mm512_slli_epi16(a, kTo - kFrom);
   return a;
@@ -45,13 +45,13 @@ Bytes moved(Bytes a) {
 /// Bits [kFrom, kFrom + kBits) of every byte as a number.
 template <int kFrom, int kBits>
 Bytes bits_of(Bytes a) {
-  return _mm512_and_si512(moved<kFrom, 0>(a), _mm512_set1_epi8((1 << kBits) - 1));
+  return _mm512_and_si512(shifted<kFrom, 0>(a), _mm512_set1_epi8(static_cast<char>((1 << kBits) - 1)));
 }
 /// a | that number of `plane` << kTo.
 template <int kFrom, int kBits, int kTo>
 Bytes with_bits_of(Bytes a, Bytes plane) {
   const Bytes mask = _mm512_set1_epi8(static_cast<char>(((1 << kBits) - 1) << kTo));
-  return _mm512_ternarylogic_epi32(a, moved<kFrom, kTo>(plane), mask, 0xf8);
+  return _mm512_ternarylogic_epi32(a, shifted<kFrom, kTo>(plane), mask, 0xf8);
 }
 /// Sixteen times the high four bits.
 inline Bytes high_nibbles_in_place(Bytes a) {

@@ -130,7 +130,7 @@ class Product {
     const int64_t runs = divided_up(groups_, grain_);
     const int64_t shares = std::min<int64_t>(thread_count(), runs);
     if (shares > 1) call_next(runs, shares);
-    walk_shares(runs, shares, [&](int64_t run, int64_t, bool) {
+    walk_shares(runs, shares, [&](int64_t run, int64_t) {
       alignas(64) float factors[kChunkFactors];
       alignas(64) float sums[kFewTokens * kGroupRows];
       each_group(run * grain_, std::min(groups_, (run + 1) * grain_), [&](const Part& part, int64_t group) {

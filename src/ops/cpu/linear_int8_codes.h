@@ -16,8 +16,8 @@ constexpr int64_t kVectorBytes = 64;
 constexpr int64_t kRows = kGroupRows;
 
 // How codes lie (packed/interleaved.h). `at<j>(planes)` is vector j of the block whose planes stand there;
-// kOrder takes vectors in the order in which their planes lie, those that share planes one after another, so
-// that memory is read front to back and planes need not stay in registers.
+// kOrder takes vectors so that planes are first touched in the order of memory. Planes that several vectors
+// need are read again, from the cache, rather than kept in registers that sums need.
 
 inline Bytes plane(const std::byte* planes, int index) {
   return load_bytes(planes + index * kVectorBytes);
@@ -47,13 +47,13 @@ struct FiveBits {
   static constexpr int kOrder[kVectors] = {0, 1, 5, 2, 3, 6, 4, 7};
   template <int j>
   static Bytes at(const std::byte* planes) {
-    if constexpr (j < 5) return bits_of<0, 5>(plane(planes, j));
-    constexpr int kFirst = j < 7 ? 2 * (j - 5) : 4;
-    const Bytes low = bits_of<5, 3>(plane(planes, kFirst));
-    if constexpr (j < 7)
-      return with_bits_of<5, 2, 3>(low, plane(planes, kFirst + 1));
+    if constexpr (j < 5)
+      return bits_of<0, 5>(plane(planes, j));
+    else if constexpr (j < 7)
+      return with_bits_of<5, 2, 3>(bits_of<5, 3>(plane(planes, 2 * j - 10)), plane(planes, 2 * j - 9));
     else
-      return with_bits_of<7, 1, 4>(with_bits_of<7, 1, 3>(low, plane(planes, 1)), plane(planes, 3));
+      return with_bits_of<7, 1, 4>(with_bits_of<7, 1, 3>(bits_of<5, 3>(plane(planes, 4)), plane(planes, 1)),
+                                   plane(planes, 3));
   }
 };
 

@@ -22,7 +22,7 @@ inline void call_ahead(const std::byte* at) {
   __builtin_prefetch(at + kAhead, 0, 2);
 }
 
-/// Touches a header that is read as it is used, or its lines would come late in the order of memory.
+/// Touches a header's lines first: read as they are used, some would come late in the order of memory.
 [[gnu::always_inline]] inline void touch_header(const std::byte* header, int64_t bytes) {
   for (int64_t line = 0; line < bytes; line += kVectorBytes) __builtin_prefetch(header + line);
 }
@@ -35,8 +35,8 @@ template <int kCodes>
   Ints high[kCodes];
   unrolled<kCodes>([&](auto c) { high[c.value] = no_ints(); });
   unrolled<4>([&](auto j) {
-    const Bytes both = plane(planes, j.value);
-    const Bytes low = bits_of<0, 4>(both), sixteen_fold = high_nibbles_in_place(both);
+    const Bytes nibbles = plane(planes, j.value);
+    const Bytes low = bits_of<0, 4>(nibbles), sixteen_fold = high_nibbles_in_place(nibbles);
     unrolled<kCodes>([&](auto c) {
       const int8_t* four = codes + 32 * c.value + 4 * j.value;
       sums[c.value] = dot<false>(sums[c.value], low, four);
@@ -65,7 +65,6 @@ struct RowOf<ScalesForm<false, kIsWide>> {
   template <typename Codes, int kCodes>
   [[gnu::always_inline]] static void chunk(const std::byte* header, int64_t blocks, Cursor& at,
                                            Lanes& total) {
-    touch_header(header, 32 * blocks);
     for (int64_t block = 0; block < blocks; ++block) {
       call_ahead(at.planes);
       Ints sums[kCodes];
@@ -190,7 +189,9 @@ template <typename Form, typename Codes, const InterleavedFormat& kFormat, int k
   for (int64_t left = columns / kCodesBlock; left > 0; left -= kChunkBlocks) {
     const int64_t blocks = left < kChunkBlocks ? left : kChunkBlocks;
     const std::byte* header = at.planes;
-    at.planes += kFormat.header_bytes(blocks);
+    const int64_t bytes = kFormat.header_bytes(blocks);
+    touch_header(header, bytes);
+    at.planes += bytes;
     RowOf<Form>::template chunk<Codes, kCodes>(header, blocks, at, total);
   }
   store(sums, total);

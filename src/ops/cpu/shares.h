@@ -17,10 +17,11 @@ inline int64_t share_begin(int64_t jobs, int64_t shares, int64_t share) {
   return jobs * share / shares;
 }
 
-/// Cuts jobs [0, jobs) into a run for each of `threads`. Each thread walks its own
-/// run front to back, and then helps with what others have left of theirs: memory does not serve threads
-/// equally, and in products of a row one waited for the other a fifteenth of the time. Calls work(job,
-/// thread, whether it is of the thread's own run).
+/// Cuts jobs [0, jobs) into a run for each of `threads`. Each thread walks its own run front to back, and
+/// then helps with what others have left of theirs: memory does not serve threads equally, and in products of
+/// a row one waited for the other a fifteenth of the time. Calls work(job, thread), thread in [0, threads).
+/// An exception of `work` is rethrown after the others have ended; which of the other jobs were done is then
+/// not known.
 template <typename Work>
 void walk_shares(int64_t jobs, int64_t threads, const Work& work) {
   struct alignas(64) Share {
@@ -36,7 +37,7 @@ void walk_shares(int64_t jobs, int64_t threads, const Work& work) {
       const int64_t share = (begin + i) % threads;
       std::atomic<int64_t>& next = shares[static_cast<size_t>(share)].next;
       const int64_t last = share_begin(jobs, threads, share + 1);
-      for (int64_t job = next++; job < last; job = next++) work(job, begin, share >= begin && share < end);
+      for (int64_t job = next++; job < last; job = next++) work(job, begin);
     }
   });
 }

@@ -146,8 +146,6 @@ void write_header(const InterleavedFormat& format, const std::byte* source, int6
 /// Bits of a vector's codes, and where they stand in the bytes of a plane.
 struct Piece {
   int vector, plane, from_bit, bits, code_bit;
-
-  int mask() const { return (1 << bits) - 1; }
 };
 
 constexpr Piece kFourBits[] = {{0, 0, 0, 4, 0}, {1, 1, 0, 4, 0}, {2, 2, 0, 4, 0}, {3, 3, 0, 4, 0},
@@ -158,31 +156,38 @@ constexpr Piece kFiveBits[] = {{0, 0, 0, 5, 0}, {1, 1, 0, 5, 0}, {2, 2, 0, 5, 0}
 constexpr Piece kSixBits[] = {{0, 0, 0, 6, 0}, {1, 1, 0, 6, 0}, {2, 2, 0, 6, 0}, {3, 0, 6, 2, 0},
                               {3, 1, 6, 2, 2}, {3, 2, 6, 2, 4}, {4, 3, 0, 6, 0}, {5, 4, 0, 6, 0},
                               {6, 5, 0, 6, 0}, {7, 3, 6, 2, 0}, {7, 4, 6, 2, 2}, {7, 5, 6, 2, 4}};
-constexpr Piece kEightBits[] = {{0, 0, 0, 8, 0}, {1, 1, 0, 8, 0}, {2, 2, 0, 8, 0}, {3, 3, 0, 8, 0},
-                                {4, 4, 0, 8, 0}, {5, 5, 0, 8, 0}, {6, 6, 0, 8, 0}, {7, 7, 0, 8, 0}};
-
+/// Of codes of 4, 5 or 6 bits; those of eight are their planes.
 std::span<const Piece> pieces_of(int bits) {
   if (bits == 4) return kFourBits;
-  if (bits == 5) return kFiveBits;
-  return bits == 6 ? std::span<const Piece>(kSixBits) : kEightBits;
+  return bits == 5 ? std::span<const Piece>(kFiveBits) : kSixBits;
 }
 
 /// Codes [vector][row][4] of a block to its planes.
 void write_planes(int bits, const uint8_t* codes, std::byte* planes) {
-  std::memset(planes, 0, static_cast<size_t>(bits * kPlane));
-  uint8_t* to = reinterpret_cast<uint8_t*>(planes);
-  for (const Piece& piece : pieces_of(bits))
+  if (bits == 8) {
+    std::memcpy(planes, codes, kBlockCodes);
+    return;
+  }
+  uint8_t written[8][kPlane] = {};
+  for (const Piece piece : pieces_of(bits)) {
+    const uint8_t* from = codes + piece.vector * kPlane;
+    const auto mask = static_cast<uint8_t>((1 << piece.bits) - 1);
+    uint8_t part[kPlane];
     for (int64_t i = 0; i < kPlane; ++i)
-      to[piece.plane * kPlane + i] |= static_cast<uint8_t>(
-          (codes[piece.vector * kPlane + i] >> piece.code_bit & piece.mask()) << piece.from_bit);
+      part[i] = static_cast<uint8_t>((from[i] >> piece.code_bit & mask) << piece.from_bit);
+    for (int64_t i = 0; i < kPlane; ++i) written[piece.plane][i] |= part[i];
+  }
+  std::memcpy(planes, written, static_cast<size_t>(bits * kPlane));
 }
 
 /// Code of vector j, byte i.
 int read_code(int bits, const std::byte* planes, int64_t j, int64_t i) {
+  if (bits == 8) return byte_at(planes, j * kPlane + i);
   int code = 0;
   for (const Piece& piece : pieces_of(bits))
     if (piece.vector == j)
-      code |= (byte_at(planes, piece.plane * kPlane + i) >> piece.from_bit & piece.mask()) << piece.code_bit;
+      code |= (byte_at(planes, piece.plane * kPlane + i) >> piece.from_bit & ((1 << piece.bits) - 1))
+              << piece.code_bit;
   return code;
 }
 
