@@ -82,12 +82,17 @@ models::OpenOptions RunModelFlags::run_options() {
   if (kv_cache != kAutomatic)
     options.rewrites.push_back({std::string(compress::kKvCache.name), Json().set("format", kv_cache)});
   if (budget() > 0) options.check_kept_weights = models::WeightCache::Check::kLater;
-  if (weight_cache == "off") return options;
+  options.weight_cache = weight_cache_place();
+  return options;
+}
+
+std::optional<models::WeightCachePlace> RunModelFlags::weight_cache_place() const {
+  if (weight_cache == "off") return std::nullopt;
   const std::string folder = weight_cache == "on" ? cache_folder() + "/weights" : weight_cache;
   if (name_exists(folder) && !is_directory(folder))
     fail(ErrorCode::kUsage, "--weight-cache wants a folder, and {} is none", folder);
-  options.weight_cache = {folder, static_cast<int64_t>(std::min(weight_cache_size, uint64_t{1} << 62))};
-  return options;
+  return models::WeightCachePlace{folder,
+                                  static_cast<int64_t>(std::min(weight_cache_size, uint64_t{1} << 62))};
 }
 
 uint64_t RunModelFlags::budget() {

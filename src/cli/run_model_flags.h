@@ -19,6 +19,8 @@ struct RunModelFlags : ModelFlags {
   /// For a verb that only runs the model: products of packed weights take activations as int8, and what
   /// rewrites make of the weights is kept for the next start.
   models::OpenOptions run_options();
+  /// Where that is kept; none with --weight-cache off.
+  std::optional<models::WeightCachePlace> weight_cache_place() const;
 
   /// Keeps an opened model within --memory, and where that was not given and the model is larger than what is
   /// free, within that, by what leaves every reply as it is. To be called before anything holds its tree.

@@ -37,10 +37,11 @@ void SpeculationFlags::declare(Options& options) {
       .count("--draft", "N", draft_, "tokens guessed at once, at most", 1, 256);
 }
 
-void SpeculationFlags::open() {
+void SpeculationFlags::open(const std::optional<models::WeightCachePlace>& weight_cache) {
   if (!is_on() || speculate_ == "ngram" || is_early()) return;
   models::OpenOptions options{plan::rewrites()};
   options.rewrites_of_packed = rewrites_of_packed();
+  options.weight_cache = weight_cache;
   try {
     draft_model_ = infer::LanguageModel::load(resolve_model(speculate_), options);
   } catch (Error& error) {

@@ -16,8 +16,8 @@ class SpeculationFlags {
   /// Adds --speculate and --draft; *this must outlive `options`.
   void declare(Options& options);
   /// Opens the model that guesses, where --speculate names one: before the other's place in memory is
-  /// planned.
-  void open();
+  /// planned. What is made of its weights is kept in `weight_cache`, if any.
+  void open(const std::optional<models::WeightCachePlace>& weight_cache);
   /// Bytes that guessing takes beside the run: 0 without another model.
   int64_t memory(const plan::RunGoal& goal) const;
   /// What --speculate asks for, for replies of `tree`, after `open`; *this must outlive `generation`. Throws

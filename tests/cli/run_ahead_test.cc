@@ -1,5 +1,6 @@
 // `run --speculate` and `run --prompt-cache`: what saves time changes no reply.
 
+#include <filesystem>
 #include <gmock/gmock.h>
 
 #include "run_program.h"
@@ -36,6 +37,18 @@ TEST_F(RunAhead, GuessesAndKeptPromptsChangeNoReply) {
   }
 }
 
+TEST_F(RunAhead, WhatIsMadeOfTheGuessingModelsWeightsIsKept) {
+  const std::string draft = scratch_.path() + "/draft.gguf", kept = scratch_.path() + "/weights";
+  const Outcome packed = run(scratch_, "quantize " + model_.path() + " --to q8_0 -o " + draft);
+  ASSERT_EQ(packed.code, 0) << packed.err;
+  const Outcome plain = reply("");
+  for (const bool is_second : {false, true}) {
+    EXPECT_EQ(reply("--speculate " + draft + " --weight-cache " + kept).out, plain.out) << is_second;
+    const std::filesystem::directory_iterator files(kept);
+    EXPECT_EQ(std::distance(begin(files), end(files)), 1);  // the model itself is not packed
+  }
+}
+
 TEST_F(RunAhead, MoreEarlyLayersThanThereAreIsRefused) {
   EXPECT_EQ(reply("--speculate early:all").code, 2);
   const Outcome outcome = reply("--speculate early:99");
@@ -48,7 +61,7 @@ TEST_F(RunAhead, ADraftModelOfAnotherVocabularyIsRefusedWithBothSizes) {
   const Outcome outcome = reply("--speculate " + other.path());
   EXPECT_EQ(outcome.code, 3);
   EXPECT_THAT(outcome.err, HasSubstr("has 97"));
-  EXPECT_THAT(outcome.err, HasSubstr("predicts the same"));
+  EXPECT_THAT(outcome.err, HasSubstr("predicts the same 264 tokens"));
 }
 
 TEST_F(RunAhead, APromptCacheThatIsNoFolderIsRefused) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 import struct
 import subprocess
 
+import gguf
 import numpy as np
 import pytest
 
@@ -36,13 +37,14 @@ def numbers_of(content: bytes, architecture: str):
         start += 1
 
 
-@pytest.mark.parametrize("family", ["llama", "llama-yarn", "llama-longrope-attention", "qwen3", "smollm3", "gpt2", "gemma3"])
+@pytest.mark.parametrize("family", ["llama", "llama-yarn", "llama-longrope-attention", "qwen2", "qwen3", "smollm3", "gpt2", "gemma3", "phi3", "minicpm", "mixtral",
+                                    "qwen2_moe", "qwen3_moe"])
 def test_metadata_that_lies(family, tmp_path):
     model = small_models.drawn(family, 1)
     path = tmp_path / "m.gguf"
     gguf_models.write(path, model, np.random.default_rng(1))
     good = path.read_bytes()
-    found = list(numbers_of(good, "gemma3" if family == "gemma3" else model.config.model_type))
+    found = list(numbers_of(good, gguf.MODEL_ARCH_NAMES[gguf_models.ARCHITECTURES[model.config.model_type]]))
     assert len(found) >= 6
     for key, kind, place in found:
         for lie in LIES[kind]:

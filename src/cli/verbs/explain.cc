@@ -222,7 +222,7 @@ int run_explain(std::span<const std::string> arguments) {
     bad_input("{} prompt tokens and {} new ones are more than the model's context of {}", goal.prompt_tokens,
               goal.new_tokens, shape.max_positions);
   goal.memory = flags.budget();
-  speculation.open();
+  speculation.open(flags.weight_cache_place());
   goal.beside = speculation.memory(goal);
   std::vector<std::string> types = plan::weight_types(*model.tree);
   std::optional<plan::FormatChoice> choice;

@@ -54,6 +54,7 @@ plan::RunGoal goal_of(const Request& request, const Prompts& prompts,
                       const infer::GenerationOptions& generation) {
   plan::RunGoal goal{1, generation.max_new_tokens,
                      std::min(request.batch, std::max<int64_t>(1, static_cast<int64_t>(prompts.size())))};
+  if (static_cast<int64_t>(prompts.size()) > goal.batch) goal.kept = 1;
   for (const std::vector<int32_t>& prompt : prompts)
     goal.prompt_tokens = std::max(goal.prompt_tokens, static_cast<int64_t>(prompt.size()));
   return goal;
@@ -155,7 +156,7 @@ int run_run(std::span<const std::string> arguments) {
   const Prompts prompts = request.prompts_file.empty() ? encode_prompts(model, request.prompts)
                                                        : read_prompts(model, request.prompts_file);
   infer::GenerationOptions generation = request.sampling.generation(model);
-  request.speculation.open();
+  request.speculation.open(request.model.weight_cache_place());
   plan::RunGoal goal = goal_of(request, prompts, generation);
   goal.beside = request.speculation.memory(goal);
   request.model.fit(model.opened(), goal);
