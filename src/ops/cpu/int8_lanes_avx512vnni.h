@@ -50,8 +50,9 @@ Bytes bits_of(Bytes a) {
 /// a | that number of `plane` << kTo.
 template <int kFrom, int kBits, int kTo>
 Bytes with_bits_of(Bytes a, Bytes plane) {
+  const Bytes bits = shifted<kFrom, kTo>(plane);
   const Bytes mask = _mm512_set1_epi8(static_cast<char>(((1 << kBits) - 1) << kTo));
-  return _mm512_ternarylogic_epi32(a, shifted<kFrom, kTo>(plane), mask, 0xf8);
+  return _mm512_ternarylogic_epi32(a, bits, mask, 0xf8);
 }
 /// Sixteen times the high four bits.
 inline Bytes high_nibbles_in_place(Bytes a) {
