@@ -16,7 +16,8 @@ class SpeculationFlags {
   /// Adds --speculate and --draft; *this must outlive `options`.
   void declare(Options& options);
   /// Opens the model that guesses, where --speculate names one: before the other's place in memory is
-  /// planned. What is made of its weights is kept in `weight_cache`, if any.
+  /// planned. What is made of its weights is kept in `weight_cache`, if any; so before the other is opened,
+  /// whose file there may be read while it runs and must not make room for this one's.
   void open(const std::optional<models::WeightCachePlace>& weight_cache);
   /// Bytes that guessing takes beside the run: 0 without another model.
   int64_t memory(const plan::RunGoal& goal) const;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
 
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -48,43 +47,13 @@ bool depends_on_length(const nn::Module& module) {
   return false;
 }
 
-int64_t common_tokens(const std::vector<int32_t>& a, const std::vector<int32_t>& b) {
-  return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
-}
-
-/// `kept` becomes, of itself and of sequences that are done, the one that holds the most first tokens of a
-/// prompt to come, cut to these; nothing where none holds enough.
-void keep_beginning(std::span<Sequence> done, std::span<const std::vector<int32_t>> coming,
-                    std::optional<Sequence>& kept) {
-  Sequence* best = nullptr;
-  int64_t most = kSharedTokens - 1;
-  const auto consider = [&](Sequence& sequence) {
-    if (sequence.forgotten > 0) return;
-    for (const std::vector<int32_t>& prompt : coming) {
-      const int64_t common = std::min(common_tokens(*sequence.prompt, prompt), sequence.cache.length());
-      if (common <= most) continue;
-      best = &sequence;
-      most = common;
-    }
-  };
-  if (kept) consider(*kept);
-  for (Sequence& sequence : done) consider(sequence);
-  if (best == nullptr) {
-    kept.reset();
-    return;
-  }
-  if (!kept || best != &*kept) kept = std::move(*best);
-  kept->cache.truncate(most);
-}
-
 class Generation {
  public:
   Generation(nn::Model& model, const GenerationOptions& options, const OnToken& on_token)
       : model_(model), options_(options), on_token_(on_token), draft_length_(options.draft_tokens) {}
 
-  /// Continues every sequence until it has stopped. A cache may hold the beginning of its prompt; `kept`, if
-  /// not null, holds what others may begin with.
-  void run(std::span<Sequence> sequences, Sequence* kept = nullptr) {
+  /// Continues every sequence until it has stopped. A cache may hold the beginning of its prompt.
+  void run(std::span<Sequence> sequences) {
     for (Sequence& sequence : sequences) {
       sequence.done = options_.max_new_tokens == 0;
       if (options_.drafter) {
@@ -96,7 +65,7 @@ class Generation {
     }
     if (!depends_on_length(model_)) {
       if (options_.prompt_cache != nullptr) load_prompts(sequences);
-      find_shared(sequences, kept);
+      find_shared(sequences);
     }
     while (step(sequences)) {
     }
@@ -140,22 +109,22 @@ class Generation {
     sequence.keeps = false;
   }
 
-  /// For every prompt the earlier one, or `kept`, that it shares the most first tokens with; the last token
-  /// is read in any case, since its scores choose the first new one.
-  static void find_shared(std::span<Sequence> sequences, Sequence* kept) {
-    for (size_t i = 0; i < sequences.size(); ++i) {
+  /// For every prompt the earlier one that it shares the most first tokens with; the last token is read in
+  /// any case, since its scores choose the first new one.
+  static void find_shared(std::span<Sequence> sequences) {
+    for (size_t i = 1; i < sequences.size(); ++i) {
       Sequence& sequence = sequences[i];
+      const std::vector<int32_t>& prompt = *sequence.prompt;
       if (sequence.forgotten > 0 || sequence.cache.length() > 0) continue;
-      const auto consider = [&](Sequence& earlier, int64_t most) {
-        const auto size = static_cast<int64_t>(sequence.prompt->size());
-        const int64_t common = std::min({common_tokens(*sequence.prompt, *earlier.prompt), size - 1, most});
-        if (earlier.forgotten > 0 || common < std::max(kSharedTokens, sequence.shared + 1)) return;
+      for (Sequence& earlier : sequences.first(i)) {
+        const std::vector<int32_t>& other = *earlier.prompt;
+        const auto differ = std::mismatch(prompt.begin(), prompt.end(), other.begin(), other.end());
+        const int64_t common =
+            std::min<int64_t>(differ.first - prompt.begin(), static_cast<int64_t>(prompt.size()) - 1);
+        if (earlier.forgotten > 0 || common < std::max(kSharedTokens, sequence.shared + 1)) continue;
         sequence.source = &earlier;
         sequence.shared = common;
-      };
-      if (kept != nullptr) consider(*kept, kept->cache.length());
-      for (Sequence& earlier : sequences.first(i))
-        consider(earlier, static_cast<int64_t>(earlier.prompt->size()));
+      }
     }
   }
 
@@ -370,17 +339,13 @@ std::vector<Generated> generate(nn::Model& model, std::span<const std::vector<in
   for (const std::vector<int32_t>& prompt : prompts) check_prompt(model, prompt, options.context);
   std::vector<Generated> results(prompts.size());
   const auto width = static_cast<size_t>(std::max<int64_t>(options.batch, 1));
-  const bool shares = !depends_on_length(model);
-  std::optional<Sequence> kept;
   for (size_t first = 0; first < prompts.size(); first += width) {
     std::vector<Sequence> sequences;
     for (size_t i = first; i < std::min(first + width, prompts.size()); ++i)
       sequences.push_back(
           {i, &prompts[i], GrowingKvCache(model.shape().layers, model.shape().lead_positions)});
-    Generation(model, options, on_token).run(sequences, kept ? &*kept : nullptr);
+    Generation(model, options, on_token).run(sequences);
     for (Sequence& sequence : sequences) results[sequence.number] = std::move(sequence.result);
-    const auto coming = prompts.subspan(std::min(first + width, prompts.size()));
-    if (shares) keep_beginning(sequences, coming.first(std::min(width, coming.size())), kept);
   }
   return results;
 }

@@ -15,7 +15,6 @@ struct RunGoal {
   int64_t prompt_tokens = 512;
   int64_t new_tokens = 256;
   int64_t batch = 1;    ///< sequences that run together
-  int64_t kept = 0;     ///< more of which the beginning is held, for others that begin so
   uint64_t memory = 0;  ///< bytes that may be used; 0: what the machine has
   int64_t scores = 1;   ///< positions of a sequence whose scores are wanted at once
   int64_t beside = 0;   ///< bytes that another model takes meanwhile

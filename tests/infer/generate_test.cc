@@ -171,15 +171,6 @@ TEST_F(Generate, WhatPromptsBeginWithInCommonIsReadOnce) {
   CountingModel counting(*model_.tree);
   generate(counting, asked, options);
   EXPECT_EQ(counting.tokens, 34 + 4 + 4 + 1 + 4 + 4 + 12 + 7 * 9);
-
-  // The same in groups: each begins with what one before it has read.
-  for (const int64_t batch : {1, 2, 3, 6}) {
-    options.batch = batch;
-    EXPECT_EQ(ids_of(generate(*model_.tree, asked, options)), alone) << batch;
-    CountingModel again(*model_.tree);
-    generate(again, asked, options);
-    EXPECT_EQ(again.tokens, counting.tokens) << batch;
-  }
 }
 
 TEST(ForgottenIds, AreTheFewestHalvesThatMakeTheRestFit) {

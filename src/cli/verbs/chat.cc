@@ -39,11 +39,12 @@ int run_chat(std::span<const std::string> arguments) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     return 0;
   }
-  infer::LanguageModel model = infer::LanguageModel::load(path, model_flags.run_options());
+  const models::OpenOptions options_of_model = model_flags.run_options();
+  speculation.open(model_flags.weight_cache_place());
+  infer::LanguageModel model = infer::LanguageModel::load(path, options_of_model);
   // A conversation grows with every turn, and is planned for as long as most become.
   const int64_t limit = model.tree().shape().max_positions;
   const int64_t longest = std::max<int64_t>(limit > 0 ? std::min(limit, kPlannedTokens) : kPlannedTokens, 2);
-  speculation.open(model_flags.weight_cache_place());
   plan::RunGoal goal{longest / 2, longest / 2};
   goal.beside = speculation.memory(goal);
   model_flags.fit(model.opened(), goal);

@@ -215,14 +215,15 @@ int run_explain(std::span<const std::string> arguments) {
       .flag("--json", json, "one object for programs");
   if (!options.parse(arguments)) return 0;
   if (verb != "run") fail(ErrorCode::kUsage, "explain knows the verbs run and train, not '{}'", verb);
-  models::OpenModel model = models::open_model(flags.path(), flags.run_options());
+  const models::OpenOptions options_of_model = flags.run_options();
+  speculation.open(flags.weight_cache_place());
+  models::OpenModel model = models::open_model(flags.path(), options_of_model);
   const nn::ModelShape& shape = model.tree->shape();
   if (!shape.generates) bad_input("{} has no head that predicts tokens: it cannot run", flags.model);
   if (shape.max_positions > 0 && goal.prompt_tokens + goal.new_tokens > shape.max_positions)
     bad_input("{} prompt tokens and {} new ones are more than the model's context of {}", goal.prompt_tokens,
               goal.new_tokens, shape.max_positions);
   goal.memory = flags.budget();
-  speculation.open(flags.weight_cache_place());
   goal.beside = speculation.memory(goal);
   std::vector<std::string> types = plan::weight_types(*model.tree);
   std::optional<plan::FormatChoice> choice;

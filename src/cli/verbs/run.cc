@@ -54,7 +54,6 @@ plan::RunGoal goal_of(const Request& request, const Prompts& prompts,
                       const infer::GenerationOptions& generation) {
   plan::RunGoal goal{1, generation.max_new_tokens,
                      std::min(request.batch, std::max<int64_t>(1, static_cast<int64_t>(prompts.size())))};
-  if (static_cast<int64_t>(prompts.size()) > goal.batch) goal.kept = 1;
   for (const std::vector<int32_t>& prompt : prompts)
     goal.prompt_tokens = std::max(goal.prompt_tokens, static_cast<int64_t>(prompt.size()));
   return goal;
@@ -152,11 +151,12 @@ int run_run(std::span<const std::string> arguments) {
   if (request.prompts.empty() == request.prompts_file.empty())
     fail(ErrorCode::kUsage, "run needs one of -p TEXT and --prompts FILE.jsonl");
   infer::check(request.sampling.sampling);
-  infer::LanguageModel model = infer::LanguageModel::load(request.model.path(), request.model.run_options());
+  const models::OpenOptions options_of_model = request.model.run_options();
+  request.speculation.open(request.model.weight_cache_place());
+  infer::LanguageModel model = infer::LanguageModel::load(request.model.path(), options_of_model);
   const Prompts prompts = request.prompts_file.empty() ? encode_prompts(model, request.prompts)
                                                        : read_prompts(model, request.prompts_file);
   infer::GenerationOptions generation = request.sampling.generation(model);
-  request.speculation.open(request.model.weight_cache_place());
   plan::RunGoal goal = goal_of(request, prompts, generation);
   goal.beside = request.speculation.memory(goal);
   request.model.fit(model.opened(), goal);
