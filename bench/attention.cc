@@ -122,6 +122,6 @@ void measure(int threads) {
 
 int main(int count, char** arguments) {
   const bool narrow = count > 1 && std::string_view(arguments[1]) == "avx2";
-  if (narrow) martlet::ops::limit_cpu_features({true, false, false, false});
+  if (narrow) martlet::ops::limit_cpu_features({.avx2 = true});
   for (const int threads : {1, martlet::available_cpus()}) martlet::ops::measure(threads);
 }

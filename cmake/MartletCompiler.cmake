@@ -42,12 +42,15 @@ function(martlet_instruction_set_flags)
     elseif(file MATCHES "_avx512vnni\\.cc$")
       set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS
         "-mavx2;-mfma;-mf16c;-mbmi2;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mavx512vbmi")
+    elseif(file MATCHES "_amx\\.cc$")
+      set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS
+        "-mavx2;-mfma;-mf16c;-mbmi2;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mavx512vbmi;-mamx-tile;-mamx-int8")
     elseif(file MATCHES "_avx512bf16\\.cc$")
       set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS
         "-mavx2;-mfma;-mf16c;-mbmi2;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512bf16")
     endif()
     # GCC 12 takes the undefined operand inside its own AVX-512 intrinsics for an uninitialised variable (its bug 105593).
-    if(file MATCHES "_avx512[a-z0-9]*\\.cc$" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    if(file MATCHES "_(avx512[a-z0-9]*|amx)\\.cc$" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
       set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS "-Wno-uninitialized;-Wno-maybe-uninitialized")
     endif()
   endforeach()

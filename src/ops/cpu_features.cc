@@ -1,7 +1,29 @@
 #include "ops/cpu_features.h"
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace martlet::ops {
 namespace {
+
+/// Whether the processor multiplies tiles of bytes and the system lets this process use them: a tile's data
+/// are state that Linux keeps for those processes alone that ask ("Using XSTATE features in user space
+/// applications", Documentation/arch/x86/xstate.rst).
+bool may_use_tiles() {
+#if defined(__x86_64__) && defined(__linux__)
+  constexpr unsigned kAmxTile = 1u << 24, kAmxInt8 = 1u << 25;  // CPUID leaf 7, EDX
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  if ((d & kAmxTile) == 0 || (d & kAmxInt8) == 0) return false;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 
 CpuFeatures detect() {
   CpuFeatures features;
@@ -15,6 +37,8 @@ CpuFeatures detect() {
   features.avx512_vnni =
       features.avx512 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
   features.avx512_bf16 = features.avx512 && __builtin_cpu_supports("avx512bf16");
+  features.amx_int8 = features.avx512_vnni && may_use_tiles();
+  features.is_intel = __builtin_cpu_is("intel") != 0;
 #endif
   return features;
 }
@@ -31,6 +55,7 @@ std::string CpuFeatures::to_string() const {
   std::string text = avx512 ? "AVX-512" : "AVX2";
   if (avx512_bf16) text += " BF16";
   if (avx512_vnni) text += " VNNI";
+  if (amx_int8) text += " AMX";
   return text;
 }
 
@@ -40,8 +65,12 @@ const CpuFeatures& cpu_features() {
 
 void limit_cpu_features(const CpuFeatures& at_most) {
   const CpuFeatures detected = detect();
-  current() = {detected.avx2 && at_most.avx2, detected.avx512 && at_most.avx512,
-               detected.avx512_vnni && at_most.avx512_vnni, detected.avx512_bf16 && at_most.avx512_bf16};
+  current() = {detected.avx2 && at_most.avx2,
+               detected.avx512 && at_most.avx512,
+               detected.avx512_vnni && at_most.avx512_vnni,
+               detected.avx512_bf16 && at_most.avx512_bf16,
+               detected.amx_int8 && at_most.amx_int8,
+               at_most.is_intel};
 }
 
 }  // namespace martlet::ops

@@ -11,15 +11,20 @@ struct CpuFeatures {
   bool avx512 = false;       ///< AVX-512 F, BW, DQ, VL
   bool avx512_vnni = false;  ///< and VNNI, VBMI
   bool avx512_bf16 = false;  ///< and BF16
+  bool amx_int8 = false;     ///< AVX-512 VNNI and tiles of bytes
+  /// Chooses among loops of the same bits: additions of 512-bit vectors take the pipes of products here, and
+  /// cores want every line of memory called.
+  bool is_intel = false;
 
   /// "AVX-512 BF16 VNNI".
   std::string to_string() const;
+  bool operator==(const CpuFeatures&) const = default;
 };
 
 const CpuFeatures& cpu_features();
 
-/// Lowers what `cpu_features` reports (never raises), so that tests can run every kernel the machine has. Not
-/// while operations run.
+/// Lowers what `cpu_features` reports (never raises, but for `is_intel`, which is taken as it is), so
+/// that tests can run every kernel the machine has. Not while operations run.
 void limit_cpu_features(const CpuFeatures& at_most);
 
 }  // namespace martlet::ops

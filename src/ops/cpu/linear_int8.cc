@@ -53,22 +53,38 @@ struct Part {
   const std::byte* group(int64_t index) const { return weights + index * group_bytes; }
 };
 
+/// Around a thread's loops for many rows.
+class ManyRowsLoops {
+ public:
+  explicit ManyRowsLoops(const Int8KernelSet& set) : end_(set.end_many) {
+    if (set.begin_many != nullptr) set.begin_many();
+  }
+  ~ManyRowsLoops() {
+    if (end_ != nullptr) end_();
+  }
+  ManyRowsLoops(const ManyRowsLoops&) = delete;
+  ManyRowsLoops& operator=(const ManyRowsLoops&) = delete;
+
+ private:
+  void (*end_)();
+};
+
 class Product {
  public:
-  Product(const Int8Rows& x, std::span<const Int8Product> products) : tokens_(x.tokens), columns_(x.columns) {
-    const Int8KernelSet& set = int8_kernels();
+  Product(const Int8Rows& x, std::span<const Int8Product> products)
+      : set_(int8_kernels()), tokens_(x.tokens), columns_(x.columns) {
     activations_.reserve(products.size());
     parts_.reserve(products.size());
     int64_t most_bytes = 1;
     for (const Int8Product& product : products) {
       const InterleavedFormat& format = product.weight->interleaved_format();
-      const Int8Kernels& kernels = set.of(format);
+      const Int8Kernels& kernels = set_.of(format);
       const Int8Loops& loops = kernels.of(format.activations());
-      const ManyRowsInt8Kernels* many = tokens_ <= kFewTokens ? nullptr : set.many_of(format, tokens_);
+      const ManyRowsInt8Kernels* many = tokens_ <= kFewTokens ? nullptr : set_.many_of(format, tokens_);
       const int64_t most = many == nullptr ? loops.most_columns : many->most_columns;
       const int64_t bytes = format.group_bytes(columns_);
       parts_.push_back({product, kernels, loops, many,
-                        rounded(set, x, format.activations(), most, many == nullptr ? nullptr : many->move),
+                        rounded(x, format.activations(), most, many == nullptr ? nullptr : many->move),
                         divided_up(product.weight->rows(), kGroupRows), groups_, bytes});
       groups_ += parts_.back().groups;
       most_bytes = std::max(most_bytes, bytes);
@@ -109,11 +125,11 @@ class Product {
   }
 
  private:
-  const Activations& rounded(const Int8KernelSet& set, const Int8Rows& x, const ActivationForm& form,
-                             int64_t most, MoveInt8Codes move) {
+  const Activations& rounded(const Int8Rows& x, const ActivationForm& form, int64_t most,
+                             MoveInt8Codes move) {
     for (const Activations& known : activations_)
       if (known.form() == form && known.most() == most && known.moved_by() == move) return known;
-    return activations_.emplace_back(set, x, form, most, move);
+    return activations_.emplace_back(set_, x, form, most, move);
   }
 
   /// Calls take(part, group of the part) for groups [begin, end) of all parts.
@@ -217,6 +233,7 @@ class Product {
     std::atomic<int64_t> next{0};
     const int64_t threads = std::min<int64_t>(thread_count(), divided_up(groups_, grain_));
     parallel_for(threads, 1, [&](int64_t, int64_t) {
+      const ManyRowsLoops loops(set_);
       const auto memory = allocate(Device::kCpu, (kFactors + sums * most * kGroupRows) * 4 + kCodes);
       float* scratch = reinterpret_cast<float*>(memory.get());
       std::byte* codes = memory.get() + kFactors * 4;
@@ -315,6 +332,7 @@ class Product {
       for (int64_t j = 0; j < count; ++j) y[j] = sums[j] + bias[j];
   }
 
+  const Int8KernelSet& set_;
   int64_t tokens_, columns_;
   int64_t groups_ = 0, grain_ = 1;
   std::vector<Activations> activations_;
@@ -346,7 +364,9 @@ const ManyRowsInt8Kernels* Int8KernelSet::many_of(const InterleavedFormat& forma
 
 const Int8KernelSet& int8_kernels() {
   const CpuFeatures& features = cpu_features();
-  if (features.avx512_vnni) return int8_kernels_avx512vnni();
+  if (features.amx_int8) return int8_kernels_amx();
+  if (features.avx512_vnni)
+    return features.is_intel ? int8_kernels_avx512vnni() : int8_kernels_avx512vnni_in_pairs();
   return features.avx2 ? int8_kernels_avx2() : int8_kernels_portable();
 }
 

@@ -20,6 +20,8 @@ namespace {
 // Chunks of a slice: it and a tile's share of it take 4 to 14 KiB of an L1 cache of 32 KiB.
 constexpr int64_t kSliceChunks = 2;
 constexpr int64_t kSliceBlocks = kSliceChunks * kChunkBlocks;
+// Loops that take sixteen rows at once read the codes of as many behind a narrower tile.
+constexpr int64_t kReadBeyond = 16 * kCodesBlock;
 // Activations that are worth a thread, in elements.
 constexpr int64_t kLeastElements = 32 << 10;
 
@@ -44,7 +46,7 @@ class Activations {
     const int64_t scales = tokens_ * (columns_ / form.scale_columns());
     const int64_t side = tokens_ * side_words(form, columns_) * form.codes;
     const int64_t pairs = move == nullptr ? 0 : tokens_ * blocks();
-    memory_ = allocate(Device::kCpu, codes + (scales + side + pairs) * 4);
+    memory_ = allocate(Device::kCpu, codes + (scales + side + pairs) * 4 + kReadBeyond);
     all_.codes = reinterpret_cast<int8_t*>(memory_.get());
     all_.scales = reinterpret_cast<float*>(memory_.get() + codes);  // codes are whole blocks of 32
     all_.side = reinterpret_cast<int32_t*>(all_.scales + scales);

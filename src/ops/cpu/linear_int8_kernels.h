@@ -56,7 +56,7 @@ int64_t side_words(const ActivationForm& form, int64_t columns);
 inline constexpr int64_t kPairFactors = 16 * 16;
 inline constexpr int64_t kChunkFactors = kPairFactors + 16 * kChunkBlocks;
 /// No tile is wider, codes counted.
-inline constexpr int64_t kMostTileColumns = 12;
+inline constexpr int64_t kMostTileColumns = 16;
 
 /// Neighbouring chunks of one group.
 struct ChunkRun {
@@ -104,6 +104,9 @@ struct Int8KernelSet {
   void (*quantise)(const float* x, int64_t columns, const ActivationForm& form, const ActivationColumn& to);
   std::span<const Int8Kernels> formats;
   std::span<const ManyRowsInt8Kernels> many = {};  ///< of some formats
+  /// Before and after a thread's loops for many rows; may be null.
+  void (*begin_many)() = nullptr;
+  void (*end_many)() = nullptr;
   const Int8Kernels& of(const InterleavedFormat& format) const;
   /// Null where there is none, or no tiles so narrow as so few rows would take.
   const ManyRowsInt8Kernels* many_of(const InterleavedFormat& format, int64_t tokens) const;
@@ -111,7 +114,11 @@ struct Int8KernelSet {
 
 const Int8KernelSet& int8_kernels_portable();
 const Int8KernelSet& int8_kernels_avx2();
+/// For Intel's processors.
 const Int8KernelSet& int8_kernels_avx512vnni();
+/// With many rows' columns multiplied in pairs (linear_int8_pairs.h), for others.
+const Int8KernelSet& int8_kernels_avx512vnni_in_pairs();
+const Int8KernelSet& int8_kernels_amx();
 /// The best that this processor has.
 const Int8KernelSet& int8_kernels();
 

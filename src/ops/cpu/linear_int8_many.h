@@ -2,7 +2,7 @@
 
 // Loops for many rows of activations, where what a slice of a group asks for once is shared by dozens of
 // tiles: its codes are taken out of their planes into the L1 cache, a byte each. Of eight bits they are
-// already; formats whose tiles wait for products alone gain nothing and have no such loops.
+// already; formats whose tiles wait for products alone need no such loops.
 
 #include <utility>
 
@@ -43,9 +43,8 @@ constexpr ManyRowsInt8Kernels many_in_pairs(std::integer_sequence<int, kIndices.
 
 template <typename Form, typename Codes, const InterleavedFormat& kFormat, int... kIndices>
 constexpr ManyRowsInt8Kernels many_plain(std::integer_sequence<int, kIndices...>) {
-  ManyRowsInt8Kernels many{
-      &kFormat, read_chunk<Form, Codes, kFormat, false>, nullptr, kLeastManyColumns, kMostSubScaleColumns,
-      {}};
+  ManyRowsInt8Kernels many{&kFormat,          read_chunk<Form, Codes, kFormat, false>,          {},
+                           kLeastManyColumns, kLeastManyColumns - 1 + int{sizeof...(kIndices)}, {}};
   ((many.tile[kLeastManyColumns - 1 + kIndices] =
         tile<Form, ExpandedCodes, kFormat, 1, kLeastManyColumns + kIndices>),
    ...);
@@ -59,19 +58,10 @@ template <typename Form, const InterleavedFormat& kFormat>
 constexpr ManyRowsInt8Kernels many_in_pairs() {
   return many_in_pairs<Form, kFormat>(ManyWidths<PairsOf<Form>::kMost>());
 }
-template <typename Form, typename Codes, const InterleavedFormat& kFormat>
+template <typename Form, typename Codes, const InterleavedFormat& kFormat, int kMost>
 constexpr ManyRowsInt8Kernels many_plain() {
-  return many_plain<Form, Codes, kFormat>(ManyWidths<kMostSubScaleColumns>());
+  return many_plain<Form, Codes, kFormat>(ManyWidths<kMost>());
 }
-
-constexpr ManyRowsInt8Kernels kManyRowsInt8Formats[] = {
-    many_in_pairs<ScalesForm<false, false>, packed::kQ4_0By16>(),
-    many_in_pairs<ScalesForm<true, false>, packed::kQ4_1By16>(),
-    many_in_pairs<ScalesAndZerosForm, packed::kInt4ZeroBy16>(),
-    many_in_pairs<SubScalesAndMinimaForm, packed::kQ4KBy16>(),
-    many_plain<SubScalesAndMinimaForm, FiveBits, packed::kQ5KBy16>(),
-    many_plain<SubScalesForm, SixBits, packed::kQ6KBy16>(),
-};
 
 }  // namespace
 }  // namespace martlet::ops::cpu

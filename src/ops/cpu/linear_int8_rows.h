@@ -12,15 +12,29 @@
 namespace martlet::ops::cpu {
 namespace {
 
-/// How far ahead of use a block calls one line of the stream of weights into the L2 cache. Processors read
-/// ahead by themselves as long as lines are first touched in the order of memory; a call now and then makes
-/// them begin early enough behind the end of a page. Calls of every line hold a core back: on Zen 4 they cap
-/// it at 22 GB/s (q6_k, one core: 70 % of bare reading; 95 % without any, 98 % with one a block).
+/// How far ahead of use weights are called into the L2 cache.
 constexpr int64_t kAhead = 2 << 10;
 
-inline void call_ahead(const std::byte* at) {
-  __builtin_prefetch(at + kAhead, 0, 2);
-}
+// Lines that a block calls of the stream of weights. Processors read ahead by themselves as long as lines are
+// first touched in the order of memory. Zen 4 is held back by calls of every line: they cap a core at 22 GB/s
+// (q6_k, one core: 70 % of bare reading; 95 % without any, 98 % with one a block, which makes it begin early
+// enough behind the end of a page). Intel's cores are quicker with all (Xeon 6, two cores: q8_0 29.8 GB/s
+// with one, 36.6 with all, 32.6 in bare reading).
+
+struct OneLine {
+  template <int64_t kBytes>
+  static void call_ahead(const std::byte* at) {
+    __builtin_prefetch(at + kAhead, 0, 2);
+  }
+};
+
+struct EveryLine {
+  template <int64_t kBytes>
+  [[gnu::always_inline]] static void call_ahead(const std::byte* at) {
+    unrolled<kBytes / kVectorBytes>(
+        [&](auto line) { __builtin_prefetch(at + kAhead + line.value * kVectorBytes, 0, 2); });
+  }
+};
 
 /// Touches a header's lines first: read as they are used, some would come late in the order of memory.
 [[gnu::always_inline]] inline void touch_header(const std::byte* header, int64_t bytes) {
@@ -62,11 +76,11 @@ struct RowOf;
 
 template <bool kIsWide>
 struct RowOf<ScalesForm<false, kIsWide>> {
-  template <typename Codes, int kCodes>
+  template <typename Codes, typename Lines, int kCodes>
   [[gnu::always_inline]] static void chunk(const std::byte* header, int64_t blocks, Cursor& at,
                                            Lanes& total) {
     for (int64_t block = 0; block < blocks; ++block) {
-      call_ahead(at.planes);
+      Lines::template call_ahead<Codes::kBytes>(at.planes);
       Ints sums[kCodes];
       unrolled<kCodes>([&](auto c) {
         sums[c.value] = kIsWide ? wide_start(at.side[c.value]) : all_ints(at.side[c.value]);
@@ -85,12 +99,13 @@ struct RowOf<ScalesForm<false, kIsWide>> {
 /// three streams of one, which the processor does not read ahead (SmolLM2, q4_1: half as fast).
 template <typename Form>
 struct RowByFactors {
-  template <typename Codes, int kCodes>
+  template <typename Codes, typename Lines, int kCodes>
   [[gnu::always_inline]] static void chunk(const std::byte* header, int64_t blocks, Cursor& at,
                                            Lanes& total) {
     alignas(64) float factors[kChunkFactors];
     Form::read_factors(header, blocks, factors);
-    for (int64_t block = 0; block < blocks; ++block) call_ahead(at.planes + block * Codes::kBytes);
+    for (int64_t block = 0; block < blocks; ++block)
+      Lines::template call_ahead<Codes::kBytes>(at.planes + block * Codes::kBytes);
     Lanes totals[1] = {total};
     Form::template chunk<Codes, kCodes>(factors, blocks, at, totals);
     total = totals[0];
@@ -122,7 +137,7 @@ struct RowOf<SubScalesAndMinimaForm> {
     return bit_or(bit_and(both, 0xff), shift_left<8>(bit_and(both, 0xff00)));
   }
 
-  template <typename Codes, int kCodes>
+  template <typename Codes, typename Lines, int kCodes>
   [[gnu::always_inline]] static void chunk(const std::byte* header, int64_t, Cursor& at, Lanes& total) {
     const Ints scales = load_ints(header + kVectorBytes);
     const Ints minima = load_ints(header + 2 * kVectorBytes);
@@ -140,7 +155,7 @@ struct RowOf<SubScalesAndMinimaForm> {
       });
       Lanes scaled[1] = {multiply(to_lanes(sum_of_codes<kCodes>(taken)), minus_dmin)};
       unrolled<4>([&](auto block) {
-        call_ahead(at.planes);
+        Lines::template call_ahead<Codes::kBytes>(at.planes);
         Ints sums[kCodes];
         unrolled<kCodes>([&](auto c) { sums[c.value] = no_ints(); });
         add_row<Codes, false, 0, kVectors>(at, sums);
@@ -157,13 +172,13 @@ struct RowOf<SubScalesAndMinimaForm> {
 
 template <>
 struct RowOf<SubScalesForm> {
-  template <typename Codes, int kCodes>
+  template <typename Codes, typename Lines, int kCodes>
   [[gnu::always_inline]] static void chunk(const std::byte* header, int64_t, Cursor& at, Lanes& total) {
     const Lanes d = load_f16(header + 256);
     for (int64_t half = 0; half < 2; ++half) {
       Lanes scaled[1];
       unrolled<4>([&](auto block) {
-        call_ahead(at.planes);
+        Lines::template call_ahead<Codes::kBytes>(at.planes);
         unrolled<2>([&](auto part) {
           Ints sums[kCodes];
           unrolled<kCodes>([&](auto c) { sums[c.value] = all_ints(at.side[c.value]); });
@@ -182,7 +197,7 @@ struct RowOf<SubScalesForm> {
 };
 
 /// A group is read once, front to back, and the next follows it in memory.
-template <typename Form, typename Codes, const InterleavedFormat& kFormat, int kCodes>
+template <typename Form, typename Codes, typename Lines, const InterleavedFormat& kFormat, int kCodes>
 [[gnu::flatten]] void row(const std::byte* group, int64_t columns, const ActivationTile& x, float* sums) {
   Lanes total = no_lanes();
   Cursor at{group, x.codes, x.scales, x.side};
@@ -192,7 +207,7 @@ template <typename Form, typename Codes, const InterleavedFormat& kFormat, int k
     const int64_t bytes = kFormat.header_bytes(blocks);
     touch_header(header, bytes);
     at.planes += bytes;
-    RowOf<Form>::template chunk<Codes, kCodes>(header, blocks, at, total);
+    RowOf<Form>::template chunk<Codes, Lines, kCodes>(header, blocks, at, total);
   }
   store(sums, total);
 }

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include "base/thread_pool.h"
+#include "ops/cpu/amx_tiles.h"
 #include "ops/cpu_features.h"
 #include "tensor/allocator.h"
 #include "tensor/tensor.h"
@@ -78,6 +79,21 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) void multiply_ad
   int_sink = first;
 }
 
+/// A product of tiles counts for as many steps of a chain.
+constexpr int kStepsOfTiles = 16;
+
+void multiply_add_int8_tiles() {
+  static constexpr TileShapes kWhole{.row_bytes = {64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16}};
+  begin_tiles(kWhole);
+  for (int64_t i = 0; i < kRounds * kChains / kStepsOfTiles / 4; ++i) {
+    multiply_tiles<0, 4, 5>();
+    multiply_tiles<1, 4, 5>();
+    multiply_tiles<2, 4, 5>();
+    multiply_tiles<3, 4, 5>();
+  }
+  end_tiles();
+}
+
 __attribute__((target("avx2"))) void multiply_add_int8_256() {
   __m256i chains[kChains];
   for (int k = 0; k < kChains; ++k) chains[k] = _mm256_set1_epi32(k);
@@ -109,6 +125,7 @@ Loop loop_of(Arithmetic arithmetic) {
     case Arithmetic::kBF16:
       return features.avx512_bf16 ? Loop{multiply_add_bf16, 32} : Loop{};
     case Arithmetic::kInt8:
+      if (features.amx_int8) return {multiply_add_int8_tiles, 16 * 16 * 64 / kStepsOfTiles};
       if (features.avx512_vnni) return {multiply_add_int8_512, 64};
       return features.avx2 ? Loop{multiply_add_int8_256, 32} : Loop{};
   }
