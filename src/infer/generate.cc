@@ -109,19 +109,20 @@ class Generation {
     sequence.keeps = false;
   }
 
-  /// For every prompt the earlier one that it shares the most first tokens with; the last token is read in
-  /// any case, since its scores choose the first new one.
+  /// For every prompt the earlier one that it shares the most first tokens with, more than were loaded; the
+  /// last token is read in any case, since its scores choose the first new one.
   static void find_shared(std::span<Sequence> sequences) {
     for (size_t i = 1; i < sequences.size(); ++i) {
       Sequence& sequence = sequences[i];
       const std::vector<int32_t>& prompt = *sequence.prompt;
-      if (sequence.forgotten > 0 || sequence.cache.length() > 0) continue;
+      if (sequence.forgotten > 0 || sequence.cache.length() > sequence.loaded) continue;
+      const int64_t least = sequence.loaded + kSharedTokens;
       for (Sequence& earlier : sequences.first(i)) {
         const std::vector<int32_t>& other = *earlier.prompt;
         const auto differ = std::mismatch(prompt.begin(), prompt.end(), other.begin(), other.end());
         const int64_t common =
             std::min<int64_t>(differ.first - prompt.begin(), static_cast<int64_t>(prompt.size()) - 1);
-        if (earlier.forgotten > 0 || common < std::max(kSharedTokens, sequence.shared + 1)) continue;
+        if (earlier.forgotten > 0 || common < std::max(least, sequence.shared + 1)) continue;
         sequence.source = &earlier;
         sequence.shared = common;
       }
@@ -132,8 +133,10 @@ class Generation {
   static bool take_shared(Sequence& sequence) {
     if (sequence.source == nullptr) return true;
     if (sequence.source->cache.length() < sequence.shared) return false;
-    sequence.cache.copy_prefix(sequence.source->cache, sequence.shared);
-    sequence.unread.erase(sequence.unread.begin(), sequence.unread.begin() + sequence.shared);
+    std::vector<int32_t>& unread = sequence.unread;
+    unread.erase(unread.begin(), unread.begin() + sequence.shared - sequence.cache.length());
+    sequence.cache.copy_prefix(sequence.source->cache, sequence.shared,
+                               static_cast<int64_t>(sequence.prompt->size()));
     sequence.source = nullptr;
     return true;
   }

@@ -15,9 +15,6 @@
 
 namespace martlet::infer {
 
-/// Positions that one forward takes at most while prompts are read: bounds the memory of activations.
-inline constexpr int64_t kPrefillTokens = 512;
-
 /// What happens at the end of the context.
 enum class ContextPolicy : uint8_t {
   kStop,  ///< a longer prompt is an error, and a reply ends where the context is full

@@ -27,6 +27,12 @@ ops::KeyValueTiles copy_of(const ops::KeyValueTiles& from, int64_t positions) {
 
 }  // namespace
 
+int64_t tiles_of_growing(int64_t prompt_tokens, int64_t positions) {
+  int64_t tiles = std::max<int64_t>(1, tiles_for(std::min(prompt_tokens, kPrefillTokens)));
+  while (tiles * kPositions < positions) tiles *= 2;
+  return tiles;
+}
+
 ops::KeyValueTiles GrowingKvCache::append(int64_t layer, ops::CacheFormat format, const Tensor& keys,
                                           const Tensor& values) {
   if (layer < 0 || layer >= layer_count())
@@ -52,16 +58,17 @@ ops::KeyValueTiles GrowingKvCache::tiles(int64_t layer) const {
   return at.first(at.count);
 }
 
-void GrowingKvCache::put(int64_t layer, const ops::KeyValueTiles& tiles) {
-  layers_.at(static_cast<size_t>(layer)) = copy_of(tiles, tiles.count + 1);
+void GrowingKvCache::put(int64_t layer, const ops::KeyValueTiles& tiles, int64_t prompt_tokens) {
+  layers_.at(static_cast<size_t>(layer)) =
+      copy_of(tiles, tiles_of_growing(prompt_tokens, tiles.count + 1) * kPositions);
 }
 
-void GrowingKvCache::copy_prefix(const GrowingKvCache& other, int64_t length) {
+void GrowingKvCache::copy_prefix(const GrowingKvCache& other, int64_t length, int64_t prompt_tokens) {
   if (length > other.length()) failed("a cache of {} positions has no prefix of {}", other.length(), length);
   truncate(0);
   if (length == 0) return;
   for (int64_t layer = 0; layer < layer_count(); ++layer)
-    put(layer, other.layers_[static_cast<size_t>(layer)].first(lead_ + length));
+    put(layer, other.layers_[static_cast<size_t>(layer)].first(lead_ + length), prompt_tokens);
 }
 
 void GrowingKvCache::truncate(int64_t length) {

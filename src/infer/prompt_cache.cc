@@ -73,15 +73,16 @@ class Entry {
     return ids.to_vector<int32_t>();
   }
 
-  /// Fills `cache` with all positions. Throws BadInput where they are not what was written.
-  void fill(GrowingKvCache& cache, int64_t positions) const {
+  /// Fills the cache of a prompt of so many tokens with all positions. Throws BadInput where they are not
+  /// what was written.
+  void fill(GrowingKvCache& cache, int64_t positions, int64_t prompt_tokens) const {
     const Tensor layouts = tensors_.tensor("layouts");
     if (layouts.dtype() != DType::kI32 || layouts.shape() != Shape{cache.layer_count(), 3})
       bad_input("layouts are {}", layouts.to_string());
     const std::vector<int32_t> numbers = layouts.to_vector<int32_t>();
     for (int64_t layer = 0; layer < cache.layer_count(); ++layer)
-      cache.put(layer,
-                tiles(layer, std::span(numbers).subspan(static_cast<size_t>(3 * layer), 3), positions));
+      cache.put(layer, tiles(layer, std::span(numbers).subspan(static_cast<size_t>(3 * layer), 3), positions),
+                prompt_tokens);
     const std::string hash = hash_of(tensors_.tensor("ids"), cache);
     const auto& metadata = file_.metadata();
     if (std::none_of(metadata.begin(), metadata.end(),
@@ -147,8 +148,14 @@ int64_t PromptCache::load(std::span<const int32_t> prompt, GrowingKvCache& cache
     if (most == 0) return 0;
     try {
       const Entry entry(best);
-      entry.fill(cache, cache.lead() + static_cast<int64_t>(entry.ids().size()));
-      cache.truncate(most);
+      const auto prompt_tokens = static_cast<int64_t>(prompt.size());
+      const auto positions = static_cast<int64_t>(entry.ids().size());
+      entry.fill(cache, cache.lead() + positions, prompt_tokens);
+      if (most < positions) {
+        GrowingKvCache beginning(cache.layer_count(), cache.lead());
+        beginning.copy_prefix(cache, most, prompt_tokens);
+        cache = std::move(beginning);
+      }
       fs::last_write_time(best, fs::file_time_type::clock::now(), ignored);
       return most;
     } catch (const Error&) {
@@ -163,7 +170,7 @@ int64_t PromptCache::load(std::span<const int32_t> prompt, GrowingKvCache& cache
 void PromptCache::keep(std::span<const int32_t> prompt, const GrowingKvCache& cache) const {
   const auto positions = static_cast<int64_t>(prompt.size());
   GrowingKvCache own(cache.layer_count(), cache.lead());
-  own.copy_prefix(cache, positions);
+  own.copy_prefix(cache, positions, positions);
   const Tensor ids = Tensor::from(std::vector<int32_t>(prompt.begin(), prompt.end()), {positions});
   std::vector<formats::OutgoingTensor> tensors = {{"ids", ids}, {"layouts", layouts_of(own)}};
   for (int64_t layer = 0; layer < own.layer_count(); ++layer) {

@@ -68,10 +68,7 @@ std::string reason_to_reject(const nn::Rewrite& rewrite, const std::optional<nn:
 }  // namespace
 
 int64_t cache_tiles(const RunGoal& goal) {
-  const int64_t first = std::min(goal.prompt_tokens, infer::kPrefillTokens);
-  int64_t tiles = std::max<int64_t>(1, (first + kTilePositions - 1) / kTilePositions);
-  while (tiles * kTilePositions < goal.prompt_tokens + goal.new_tokens) tiles *= 2;
-  return tiles;
+  return infer::tiles_of_growing(goal.prompt_tokens, goal.prompt_tokens + goal.new_tokens);
 }
 
 RunForecast forecast_memory(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal) {

@@ -45,8 +45,7 @@ struct RunPlan {
 /// The types of the tree's matrices, each once: what `measure_machine` must have measured.
 std::vector<std::string> weight_types(const nn::Module& tree);
 
-/// How many tiles of 64 positions the cache of a sequence has room for at the end: it starts with room for
-/// what its first forward brings and doubles (infer/kv_cache.cc).
+/// How many tiles of 64 positions the cache of a sequence has room for at the end (infer/kv_cache.h).
 int64_t cache_tiles(const RunGoal& goal);
 
 /// The bytes alone.

@@ -65,6 +65,41 @@ TEST_F(PromptCacheTest, APromptIsReadOnceAcrossCalls) {
   EXPECT_EQ(files().size(), 1u) << "a few tokens are not worth a file";
 }
 
+TEST_F(PromptCacheTest, WhatOthersOfABatchReadIsTakenWhereLessWasKept) {
+  const PromptCache cache(folder(), "this model", 1 << 24);
+  std::vector<int32_t> kept = words(50, 1);
+  tokens_read(kept, cache);
+  // Two prompts that begin with 10 of these and go on alike, and one that goes on as they were kept.
+  std::vector<std::vector<int32_t>> asked(3, std::vector<int32_t>(kept.begin(), kept.begin() + 10));
+  const std::vector<int32_t> alike = words(30, 2);
+  for (size_t i = 0; i < 2; ++i) {
+    asked[i].insert(asked[i].end(), alike.begin(), alike.end());
+    asked[i].push_back(static_cast<int32_t>(i));
+  }
+  asked[2] = kept;
+  GenerationOptions options;
+  options.max_new_tokens = 5;
+  std::vector<std::vector<int32_t>> alone;
+  for (const std::vector<int32_t>& prompt : asked)
+    alone.push_back(generate(*model_.tree, std::span(&prompt, 1), options)[0].ids);
+  options.prompt_cache = &cache;
+  CountingModel counting(*model_.tree);
+  const std::vector<Generated> replies = generate(counting, asked, options);
+  for (size_t i = 0; i < asked.size(); ++i) EXPECT_EQ(replies[i].ids, alone[i]) << i;
+  EXPECT_EQ(counting.tokens, 31 + 1 + 1 + 3 * 4);
+}
+
+TEST_F(PromptCacheTest, ALongPromptThatWasKeptLeavesAShortOneItsMemory) {
+  const PromptCache cache(folder(), "this model", 1 << 24);
+  const std::vector<int32_t> kept = words(500, 1);
+  GrowingKvCache read(1), loaded(1);
+  const Tensor keys = Tensor::zeros({500, 1, 8}, DType::kF32);
+  read.append(0, ops::CacheFormat::kF16, keys, keys);
+  cache.keep(kept, read);
+  EXPECT_EQ(cache.load(std::span(kept).first(20), loaded), 19);
+  EXPECT_EQ(loaded.byte_count(), read.byte_count() / 8) << "one tile of eight";
+}
+
 TEST_F(PromptCacheTest, AnotherReadersPromptsAreNotSeen) {
   const std::vector<int32_t> prompt = words(50, 1);
   EXPECT_EQ(tokens_read(prompt, PromptCache(folder(), "one model", 1 << 24)), 50);
