@@ -48,15 +48,18 @@ template <int kProduct>
   store_tile<kProduct>(products[kProduct], kVectorBytes);
 }
 
-/// The products of four blocks with rows of activations, kWidth of which are a tile's.
-template <int kWidth>
+/// The products of four blocks with rows of activations, kWidth of which are a tile's. `meanwhile` is called
+/// where the last ones are waited for.
+template <int kWidth, typename Meanwhile>
 [[gnu::always_inline]] inline void multiply_blocks(const int8_t* codes, const std::byte* blocks,
-                                                   BlockProduct (&products)[kAmxBlocks]) {
+                                                   BlockProduct (&products)[kAmxBlocks],
+                                                   const Meanwhile& meanwhile) {
   unrolled<kAmxBlocks>([&](auto block) __attribute__((always_inline)) {
     multiply_block<block.value>(codes + block.value * kCodesBlock * kWidth,
                                 blocks + block.value * ExpandedCodes::kBytes);
     if constexpr (block.value >= 2) store_product<block.value - 2>(products);
   });
+  meanwhile();
   store_product<kAmxBlocks - 2>(products);
   store_product<kAmxBlocks - 1>(products);
 }
@@ -78,7 +81,7 @@ struct AmxOf {
     for (int64_t first = 0; first < run.blocks; first += kAmxBlocks) {
       const int64_t count = std::min<int64_t>(kAmxBlocks, run.blocks - first);
       if (count == kAmxBlocks)
-        multiply_blocks<kWidth>(at.codes, at.planes, products);
+        multiply_blocks<kWidth>(at.codes, at.planes, products, [] {});
       else
         multiply_one_by_one<kWidth>(at.codes, at.planes, count, products);
       const float* factors = run.factors + first / kChunkBlocks * kChunkFactors;
@@ -112,9 +115,11 @@ struct AmxOf<SubScalesAndMinimaForm> {
     Cursor at{run.chunks, x.codes, x.scales, x.side};
     for (int64_t half = 0; half < run.blocks / kAmxBlocks; ++half) {
       const float* factors = run.factors + half / 2 * kChunkFactors;
-      multiply_blocks<kWidth>(at.codes, at.planes, products);
       Lanes scaled[kWidth];
-      SubScalesAndMinimaForm::scale_minima<1>(factors, half % 2, at, scaled);
+      multiply_blocks<kWidth>(
+          at.codes, at.planes, products, [&]() __attribute__((always_inline)) {
+            SubScalesAndMinimaForm::scale_minima<1>(factors, half % 2, at, scaled);
+          });
       for (int64_t block = 0; block < kAmxBlocks; ++block) {
         Ints block_sums[kWidth];
         load_product(products[block], block_sums);
