@@ -4,7 +4,8 @@ token of a new process, and the memory that it holds at most: started again, sta
     PYTHON bench/compare_llama.py MODEL.gguf .. [--turns 3] [--prefill 256] [--decode 32] [--deep 1024] [--json]
 
 Prints a table: medians of `--turns`, of which each has one run of both, and the share of the bandwidth that decoding reaches
-(bytes that a token must read over what all threads together read at most, measured in the same turn). llama.cpp's first token
+(bytes that a token must read over what all threads together read at most, measured in the same turn); then the README's, how
+many times better and our figure. llama.cpp's first token
 and memory count from after Python has loaded it, so that Python costs it nothing. Python needs llama-cpp-python and numpy.
 """
 import argparse, json, os, pathlib, statistics, subprocess, sys, tempfile, time
@@ -201,6 +202,21 @@ def compare(args, model: str) -> dict:
     return {"model": os.path.basename(model), "share": statistics.median(share), **rows}
 
 
+def digits_of(name: str, value: float) -> int:
+    return 3 if name == "first_token_s" else 0 if value >= 100 else 1
+
+
+def print_readme_table(args, found: list):
+    titles = {"prefill": f"reading {args.prefill} tokens", "decode": "decoding", "deep": f"decoding at {args.deep:,}",
+              "together": f"decoding {SEQUENCES} at once", "first_token_s": "first token of a new process"}
+    print(f"\n| what | {' | '.join(each['model'] for each in found)} |\n|{' --- |' * (1 + len(found))}")
+    for name, title in titles.items():
+        unit = " s" if name == "first_token_s" else " tokens/s"
+        ours = [each[name]["martlet"] for each in found]
+        cells = [f"{each[name]['ratio']:.1f} ({value:,.{digits_of(name, value)}f}{unit})" for each, value in zip(found, ours)]
+        print(f"| {title} | {' | '.join(cells)} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", metavar="MODEL.gguf")
@@ -220,15 +236,19 @@ def main():
               "first_start_mib": "the same of a first start, MiB", "no_cache_mib": "the same without a weight cache, MiB"}
     if not args.json:
         print("| model | what | martlet | llama.cpp | times better |\n| --- | --- | --- | --- | --- |")
+    all_found = []
     for model in args.models:
         found = compare(args, model)
+        all_found.append(found)
         if args.json:
             print(json.dumps(found), flush=True)
             continue
         for name, title in titles.items():
-            digits = 3 if name == "first_token_s" else 0 if found[name]["martlet"] >= 100 else 1
+            digits = digits_of(name, found[name]["martlet"])
             note = f" ({found['share']:.0%} of the bandwidth)" if name == "decode" else ""
             print(f"| {found['model']} | {title} | {found[name]['martlet']:.{digits}f}{note} | {found[name]['llama.cpp']:.{digits}f} | {found[name]['ratio']:.2f} |", flush=True)
+    if not args.json:
+        print_readme_table(args, all_found)
 
 
 if __name__ == "__main__":
