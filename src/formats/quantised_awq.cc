@@ -23,17 +23,9 @@ void each_code(uint32_t word, const Take& take) {
     take(kOrder[nibble], static_cast<uint8_t>(word >> (4 * nibble) & 15));
 }
 
-ops::GroupedMatrix matrix_of(const std::string& module, int64_t group_size, QuantisedParts& parts) {
-  const StoredTensor& words = parts.part(module, "qweight", 2, {DType::kI32});
-  const int64_t columns = words.shape[0], row_words = words.shape[1], rows = row_words * kCodes;
-  if (rows == 0) bad_input("the matrix is empty");
-  ops::GroupedMatrix matrix{
-      .rows = rows, .columns = columns, .group = group_columns(group_size, columns), .bits = 4};
-  const int64_t groups = columns / matrix.group;
-  const StoredTensor& zeros = parts.part(module, "qzeros", 2, {DType::kI32});
-  const StoredTensor& scales = parts.part(module, "scales", 2, {DType::kF16, DType::kBF16, DType::kF32});
-  require_shape(zeros, {groups, row_words});
-  require_shape(scales, {groups, rows});
+/// Scales and zero points as GroupedMatrix has them, from tensors that lie by groups.
+void read_groups(const StoredTensor& scales, const StoredTensor& zeros, ops::GroupedMatrix& matrix) {
+  const int64_t groups = scales.shape[0], rows = scales.shape[1], row_words = zeros.shape[1];
   const std::vector<float> by_group = numbers_of(scales);
   matrix.scales.resize(by_group.size());
   matrix.zeros.resize(by_group.size());
@@ -46,6 +38,19 @@ ops::GroupedMatrix matrix_of(const std::string& module, int64_t group_size, Quan
         matrix.zeros[static_cast<size_t>((word * kCodes + i) * groups + group)] = zero;
       });
   }
+}
+
+void add_matrix(const std::string& module, int64_t group_size, QuantisedParts& parts) {
+  const StoredTensor& words = parts.part(module, "qweight", 2, {DType::kI32});
+  const int64_t columns = words.shape[0], row_words = words.shape[1], rows = row_words * kCodes;
+  if (rows == 0) bad_input("the matrix is empty");
+  ops::GroupedMatrix matrix{
+      .rows = rows, .columns = columns, .group = group_columns(group_size, columns), .bits = 4};
+  const int64_t groups = columns / matrix.group;
+  const StoredTensor& zeros = parts.part(module, "qzeros", 2, {DType::kI32});
+  const StoredTensor& scales = parts.part(module, "scales", 2, {DType::kF16, DType::kBF16, DType::kF32});
+  require_shape(zeros, {groups, row_words});
+  require_shape(scales, {groups, rows});
   static_assert(ops::kGroupedRows % kCodes == 0);
   matrix.read = [words, columns, row_words](int64_t begin, int64_t end, uint8_t* codes) {
     // A column of words at a time, which stands together then.
@@ -59,7 +64,8 @@ ops::GroupedMatrix matrix_of(const std::string& module, int64_t group_size, Quan
       }
     }
   };
-  return matrix;
+  parts.add(module, std::move(matrix),
+            [scales, zeros](ops::GroupedMatrix& whole) { read_groups(scales, zeros, whole); });
 }
 
 }  // namespace
@@ -74,7 +80,7 @@ void read_awq(const Fields& config, QuantisedParts& parts) {
     bad_input("{}: AWQ's packing {} is not supported; gemm is", config.source(), in_quotes(version));
   for (const std::string& module : parts.modules("qweight")) {
     try {
-      parts.add(module, matrix_of(module, group_size, parts));
+      add_matrix(module, group_size, parts);
     } catch (Error& error) {
       throw error.within(in_quotes(module));
     }

@@ -9,7 +9,7 @@
 namespace martlet::formats {
 namespace {
 
-ops::GroupedMatrix matrix_of(const std::string& module, QuantisedParts& parts) {
+void add_matrix(const std::string& module, QuantisedParts& parts) {
   const StoredTensor& weight = parts.part(module, "weight", 2, {DType::kI8});
   const StoredTensor& greatest = parts.part(module, "SCB", 1, {DType::kF32, DType::kF16, DType::kBF16});
   ops::GroupedMatrix matrix{.rows = weight.shape[0], .columns = weight.shape[1], .bits = 8};
@@ -21,14 +21,15 @@ ops::GroupedMatrix matrix_of(const std::string& module, QuantisedParts& parts) {
       if (number != 0)
         bad_input("{} is {}: rows laid out for a graphics processor; save the model with the layout \"row\"",
                   in_quotes(form->name), number);
-  for (const float most : numbers_of(greatest)) matrix.scales.push_back(most / 127);
-  matrix.zeros.assign(matrix.scales.size(), 128);
   matrix.read = [weight, columns = matrix.columns](int64_t begin, int64_t end, uint8_t* codes) {
     const std::byte* from = weight.data.get() + begin * columns;
     for (int64_t i = 0; i < (end - begin) * columns; ++i)
       codes[i] = std::to_integer<uint8_t>(from[i] ^ std::byte{128});
   };
-  return matrix;
+  parts.add(module, std::move(matrix), [greatest](ops::GroupedMatrix& whole) {
+    for (const float most : numbers_of(greatest)) whole.scales.push_back(most / 127);
+    whole.zeros.assign(whole.scales.size(), 128);
+  });
 }
 
 }  // namespace
@@ -38,7 +39,7 @@ void read_bitsandbytes(const Fields& config, QuantisedParts& parts) {
     bad_input("{}: of bitsandbytes only 8-bit weights (load_in_8bit) are supported", config.source());
   for (const std::string& module : parts.modules("SCB")) {
     try {
-      parts.add(module, matrix_of(module, parts));
+      add_matrix(module, parts);
     } catch (Error& error) {
       throw error.within(in_quotes(module));
     }

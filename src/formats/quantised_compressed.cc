@@ -10,6 +10,7 @@
 // here as the rewrites of the model say.
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 #include "formats/names.h"
@@ -69,14 +70,14 @@ int64_t words_for(int64_t codes, int bits) {
   return (codes * bits + 31) / 32;
 }
 
-/// Scales [rows][groups], spread where fewer are stored; sets `group`.
-void read_scales(const std::string& module, ops::GroupedMatrix& matrix, QuantisedParts& parts) {
+/// The module's scales, which fit the matrix; sets `group`.
+const StoredTensor& scales_of(const std::string& module, ops::GroupedMatrix& matrix, QuantisedParts& parts) {
   const StoredTensor* scale = parts.find(module, "weight_scale");
   if (scale == nullptr) bad_input("weight_scale is missing beside its other parts");
-  const std::vector<float> stored = numbers_of(*scale);
+  const int64_t count = scale->shape.element_count();
   const int rank = scale->shape.rank();
-  const bool is_one = stored.size() == 1;
-  if (!is_one && (rank < 1 || rank > 2 || scale->shape[0] != matrix.rows || stored.empty()))
+  const bool is_one = count == 1;
+  if (!is_one && (rank < 1 || rank > 2 || scale->shape[0] != matrix.rows || count == 0))
     bad_input("{} has the shape {}, expected [{}, groups]", in_quotes(scale->name), scale->shape.to_string(),
               matrix.rows);
   const int64_t groups = is_one || rank == 1 ? 1 : scale->shape[1];
@@ -84,32 +85,51 @@ void read_scales(const std::string& module, ops::GroupedMatrix& matrix, Quantise
     bad_input("{} columns do not divide into {} groups, which {} has", matrix.columns, groups,
               in_quotes(scale->name));
   matrix.group = matrix.columns / groups;
-  matrix.scales = is_one ? std::vector<float>(static_cast<size_t>(matrix.rows), stored.front()) : stored;
+  return *scale;
 }
 
-/// Zero points [rows][groups] of unsigned codes; the middle where none are stored.
-void read_zeros(const std::string& module, ops::GroupedMatrix& matrix, QuantisedParts& parts) {
+/// Whether zero points of unsigned codes lie packed, rather than signed and one a byte.
+bool is_packed(const StoredTensor& zeros) {
+  return zeros.dtype == DType::kI32 && zeros.packed == nullptr;
+}
+
+/// The module's zero points, which fit the matrix; nothing where none are stored.
+std::optional<StoredTensor> zeros_of(const std::string& module, const ops::GroupedMatrix& matrix,
+                                     QuantisedParts& parts) {
+  const StoredTensor* zeros = parts.find(module, "weight_zero_point");
+  if (zeros == nullptr) return std::nullopt;
+  const int64_t groups = matrix.columns / matrix.group, count = zeros->shape.element_count();
+  if (is_packed(*zeros))
+    require_shape(*zeros, {words_for(matrix.rows, matrix.bits), groups});
+  else if (count != 1 && count != matrix.rows * groups)
+    bad_input("{} has the shape {}, expected [{}, {}]", in_quotes(zeros->name), zeros->shape.to_string(),
+              matrix.rows, groups);
+  return *zeros;
+}
+
+/// Scales [rows][groups], spread where fewer are stored.
+void read_scales(const StoredTensor& scale, ops::GroupedMatrix& matrix) {
+  matrix.scales = numbers_of(scale);
+  if (matrix.scales.size() == 1) matrix.scales.resize(static_cast<size_t>(matrix.rows), matrix.scales[0]);
+}
+
+/// Zero points [rows][groups] of unsigned codes.
+void read_zeros(const StoredTensor& stored, ops::GroupedMatrix& matrix) {
   const int middle = 1 << (matrix.bits - 1);
-  const StoredTensor* stored = parts.find(module, "weight_zero_point");
-  matrix.zeros.assign(matrix.scales.size(), static_cast<uint8_t>(middle));
-  if (stored == nullptr) return;
   const int64_t rows = matrix.rows, groups = matrix.columns / matrix.group;
-  if (stored->dtype == DType::kI32 && stored->packed == nullptr) {
-    require_shape(*stored, {words_for(rows, matrix.bits), groups});
+  matrix.zeros.resize(static_cast<size_t>(rows * groups));
+  if (is_packed(stored)) {
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t group = 0; group < groups; ++group)
         matrix.zeros[static_cast<size_t>(row * groups + group)] = static_cast<uint8_t>(
-            bits_at([&](int64_t word) { return word_of(*stored, word * groups + group); }, matrix.bits, row));
+            bits_at([&](int64_t word) { return word_of(stored, word * groups + group); }, matrix.bits, row));
     return;
   }
-  const std::vector<int64_t> points = integers_of(*stored);
-  if (points.size() != 1 && points.size() != matrix.zeros.size())
-    bad_input("{} has the shape {}, expected [{}, {}]", in_quotes(stored->name), stored->shape.to_string(),
-              rows, groups);
+  const std::vector<int64_t> points = integers_of(stored);
   for (size_t i = 0; i < matrix.zeros.size(); ++i) {
     const int64_t point = points[points.size() == 1 ? 0 : i];
     if (point < -middle || point >= middle)
-      bad_input("{} holds {}, which {} bits cannot", in_quotes(stored->name), point, matrix.bits);
+      bad_input("{} holds {}, which {} bits cannot", in_quotes(stored.name), point, matrix.bits);
     matrix.zeros[i] = static_cast<uint8_t>(point + middle);
   }
 }
@@ -123,8 +143,21 @@ void read_order(const std::string& module, ops::GroupedMatrix& matrix, Quantised
   matrix.order = column_order(groups, matrix.group);
 }
 
-ops::GroupedMatrix packed_matrix(const std::string& module, const std::vector<int>& known_bits,
-                                 QuantisedParts& parts) {
+/// Adds a matrix whose rows, columns, bits and codes are known.
+void add_matrix(const std::string& module, ops::GroupedMatrix matrix, QuantisedParts& parts) {
+  const StoredTensor& scales = scales_of(module, matrix, parts);
+  const std::optional<StoredTensor> zeros = zeros_of(module, matrix, parts);
+  read_order(module, matrix, parts);
+  parts.add(module, std::move(matrix), [scales, zeros](ops::GroupedMatrix& whole) {
+    read_scales(scales, whole);
+    if (zeros)
+      read_zeros(*zeros, whole);
+    else
+      whole.zeros.assign(whole.scales.size(), static_cast<uint8_t>(1 << (whole.bits - 1)));
+  });
+}
+
+void add_packed_matrix(const std::string& module, const std::vector<int>& known_bits, QuantisedParts& parts) {
   const StoredTensor& words = parts.part(module, "weight_packed", 2, {DType::kI32});
   const StoredTensor& shape = parts.part(module, "weight_shape", 1, {DType::kI64, DType::kI32});
   require_shape(shape, {2});
@@ -140,9 +173,6 @@ ops::GroupedMatrix packed_matrix(const std::string& module, const std::vector<in
   if (matrix.bits == 0)
     bad_input("{} has the shape {}, which {} columns of no number of bits of config_groups fill",
               in_quotes(words.name), words.shape.to_string(), matrix.columns);
-  read_scales(module, matrix, parts);
-  read_zeros(module, matrix, parts);
-  read_order(module, matrix, parts);
   matrix.read = [words, row_words, columns = matrix.columns, bits = matrix.bits](int64_t begin, int64_t end,
                                                                                  uint8_t* codes) {
     for (int64_t row = begin; row < end; ++row, codes += columns)
@@ -155,22 +185,19 @@ ops::GroupedMatrix packed_matrix(const std::string& module, const std::vector<in
         std::copy_n(run, std::min(kRunCodes, columns - column), codes + column);
       }
   };
-  return matrix;
+  add_matrix(module, std::move(matrix), parts);
 }
 
-ops::GroupedMatrix byte_matrix(const std::string& module, QuantisedParts& parts) {
+void add_byte_matrix(const std::string& module, QuantisedParts& parts) {
   const StoredTensor& weight = parts.part(module, "weight", 2, {DType::kI8});
   ops::GroupedMatrix matrix{.rows = weight.shape[0], .columns = weight.shape[1], .bits = 8};
   if (matrix.rows == 0) bad_input("the matrix is empty");
-  read_scales(module, matrix, parts);
-  read_zeros(module, matrix, parts);
-  read_order(module, matrix, parts);
   matrix.read = [weight, columns = matrix.columns](int64_t begin, int64_t end, uint8_t* codes) {
     const std::byte* from = weight.data.get() + begin * columns;
     for (int64_t i = 0; i < (end - begin) * columns; ++i)
       codes[i] = std::to_integer<uint8_t>(from[i] ^ std::byte{128});
   };
-  return matrix;
+  add_matrix(module, std::move(matrix), parts);
 }
 
 }  // namespace
@@ -180,18 +207,18 @@ void read_compressed_tensors(const Fields& config, QuantisedParts& parts) {
   refuse_what_changes_weights(config);
   const std::vector<int> bits = bits_of_groups(config);
   for (const std::string_view suffix : kLeftAside) parts.drop(suffix);
-  const auto add = [&](const std::string& module, const auto& matrix) {
+  const auto named = [&](const std::string& module, const auto& add) {
     try {
-      parts.add(module, matrix());
+      add();
     } catch (Error& error) {
       throw error.within(in_quotes(module));
     }
   };
   const std::vector<std::string> packed = parts.modules("weight_packed");
-  for (const std::string& module : packed) add(module, [&] { return packed_matrix(module, bits, parts); });
+  for (const std::string& module : packed) named(module, [&] { add_packed_matrix(module, bits, parts); });
   for (const std::string& module : parts.modules("weight_scale"))
     if (std::find(packed.begin(), packed.end(), module) == packed.end())
-      add(module, [&] { return byte_matrix(module, parts); });
+      named(module, [&] { add_byte_matrix(module, parts); });
 }
 
 }  // namespace martlet::formats

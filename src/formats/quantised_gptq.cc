@@ -28,7 +28,21 @@ struct GptqForm {
   bool zero_less_one;
 };
 
-ops::GroupedMatrix matrix_of(const std::string& module, const GptqForm& form, QuantisedParts& parts) {
+/// Scales and zero points as GroupedMatrix has them, from tensors that lie by groups.
+void read_groups(const StoredTensor& scales, const StoredTensor& zeros, bool zero_less_one,
+                 ops::GroupedMatrix& matrix) {
+  const int64_t groups = scales.shape[0], rows = scales.shape[1], zero_words = zeros.shape[1];
+  const std::vector<float> by_group = numbers_of(scales);
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t group = 0; group < groups; ++group) {
+      const auto word = [&](int64_t i) { return word_of(zeros, group * zero_words + i); };
+      const uint32_t zero = bits_at(word, matrix.bits, row) + (zero_less_one ? 1 : 0);
+      matrix.zeros.push_back(static_cast<uint8_t>(zero & ((1u << matrix.bits) - 1)));
+      matrix.scales.push_back(by_group[static_cast<size_t>(group * rows + row)]);
+    }
+}
+
+void add_matrix(const std::string& module, const GptqForm& form, QuantisedParts& parts) {
   const StoredTensor& words = parts.part(module, "qweight", 2, {DType::kI32});
   const int bits = form.bits;
   ops::GroupedMatrix matrix{
@@ -42,15 +56,6 @@ ops::GroupedMatrix matrix_of(const std::string& module, const GptqForm& form, Qu
   const StoredTensor& scales = parts.part(module, "scales", 2, {DType::kF16, DType::kBF16, DType::kF32});
   require_shape(zeros, {groups, rows * bits / 32});
   require_shape(scales, {groups, rows});
-  const std::vector<float> by_group = numbers_of(scales);
-  const int64_t zero_words = zeros.shape[1];
-  for (int64_t row = 0; row < rows; ++row)
-    for (int64_t group = 0; group < groups; ++group) {
-      const auto word = [&](int64_t i) { return word_of(zeros, group * zero_words + i); };
-      const uint32_t zero = bits_at(word, bits, row) + (form.zero_less_one ? 1 : 0);
-      matrix.zeros.push_back(static_cast<uint8_t>(zero & ((1u << bits) - 1)));
-      matrix.scales.push_back(by_group[static_cast<size_t>(group * rows + row)]);
-    }
   if (const StoredTensor* index = parts.find(module, "g_idx")) {
     require_shape(*index, {matrix.columns});
     matrix.order = column_order(integers_of(*index), matrix.group);
@@ -63,7 +68,10 @@ ops::GroupedMatrix matrix_of(const std::string& module, const GptqForm& form, Qu
         unpack_run(its, bits, codes + (row - begin) * columns + run * kRunCodes);
       }
   };
-  return matrix;
+  parts.add(module, std::move(matrix),
+            [scales, zeros, less_one = form.zero_less_one](ops::GroupedMatrix& whole) {
+              read_groups(scales, zeros, less_one, whole);
+            });
 }
 
 }  // namespace
@@ -73,7 +81,7 @@ void read_gptq(const Fields& config, QuantisedParts& parts) {
                       stores_zero_less_one(config)};
   for (const std::string& module : parts.modules("qweight")) {
     try {
-      parts.add(module, matrix_of(module, form, parts));
+      add_matrix(module, form, parts);
     } catch (Error& error) {
       throw error.within(in_quotes(module));
     }

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <numeric>
 
 #include "base/error.h"
+#include "base/mapped_parts.h"
 #include "formats/names.h"
 #include "ops/packed/grouped.h"
 
@@ -56,19 +58,51 @@ void unpack_run_of(const uint32_t* words, uint8_t* codes) {
   }
 }
 
-/// As a tensor of a source: its bytes live as long as they are used.
-StoredTensor stored_weight(std::string name, const ops::Weight& weight) {
-  const auto storage = std::make_shared<const Tensor>(weight.storage());
-  StoredTensor tensor{.name = std::move(name), .shape = weight.shape()};
-  if (weight.is_packed())
-    tensor.packed = &weight.format();
-  else
-    tensor.dtype = weight.dense().dtype();
-  tensor.data = std::shared_ptr<const std::byte>(storage, storage->host_bytes());
-  return tensor;
-}
+/// A matrix that is made once, whoever asks first: several parameters may be parts of it.
+class MadeMatrix {
+ public:
+  /// `mapped`: of all files of the checkpoint.
+  MadeMatrix(std::string module, ops::GroupedMatrix matrix, std::vector<StoredTensor> parts,
+             std::function<void(ops::GroupedMatrix&)> read_groups, std::shared_ptr<const MappedParts> mapped)
+      : module_(std::move(module)),
+        matrix_(std::move(matrix)),
+        parts_(std::move(parts)),
+        read_groups_(std::move(read_groups)),
+        mapped_(std::move(mapped)) {}
+
+  const ops::Weight& weight() {
+    std::call_once(once_, [this] { make(); });
+    return weight_;
+  }
+
+ private:
+  void make() {
+    const OwnerScope owner(Owner::kWeights);
+    ops::GroupedMatrix matrix = matrix_;
+    try {
+      read_groups_(matrix);
+      weight_ = ops::pack_grouped(matrix);
+    } catch (Error& error) {
+      throw error.within(in_quotes(module_));
+    }
+    // What was copied need not stay in memory twice.
+    for (const StoredTensor& part : parts_)
+      mapped_->forget({part.data.get(), static_cast<size_t>(part.byte_count())});
+  }
+
+  std::string module_;
+  ops::GroupedMatrix matrix_;  // without scales and zero points
+  std::vector<StoredTensor> parts_;
+  std::function<void(ops::GroupedMatrix&)> read_groups_;
+  std::shared_ptr<const MappedParts> mapped_;
+  std::once_flag once_;
+  ops::Weight weight_;
+};
 
 }  // namespace
+
+QuantisedParts::QuantisedParts(const TensorSource& stored)
+    : stored_(stored), mapped_(std::make_shared<const MappedParts>()) {}
 
 std::vector<std::string> QuantisedParts::modules(std::string_view suffix) const {
   const std::string ending = fmt::format(".{}", suffix);
@@ -82,6 +116,7 @@ const StoredTensor* QuantisedParts::find(const std::string& module, std::string_
   const std::string name = fmt::format("{}.{}", module, suffix);
   if (!stored_.has(name)) return nullptr;
   taken_.insert(name);
+  found_.push_back(stored_.info(name));
   return &stored_.info(name);
 }
 
@@ -113,12 +148,16 @@ void QuantisedParts::note_zero_bias(const std::string& module) {
     result_.zero_biases.insert(name);
 }
 
-void QuantisedParts::add(const std::string& module, const ops::GroupedMatrix& matrix) {
+void QuantisedParts::add(const std::string& module, ops::GroupedMatrix matrix,
+                         std::function<void(ops::GroupedMatrix&)> read_groups) {
   const std::string name = module + ".weight";
-  const OwnerScope owner(Owner::kWeights);
   result_.matrices.insert(name);
-  made_.push_back(stored_weight(name, ops::pack_grouped(matrix)));
   if (!matrix.order.empty()) result_.orders.emplace(name, Tensor::from(matrix.order, {matrix.columns}));
+  StoredTensor tensor{.name = name, .shape = {matrix.rows, matrix.columns}};
+  const auto made = std::make_shared<MadeMatrix>(module, std::move(matrix), std::exchange(found_, {}),
+                                                 std::move(read_groups), mapped_);
+  tensor.make = [made] { return made->weight(); };
+  made_.push_back(std::move(tensor));
 }
 
 void QuantisedParts::add_packed(const std::string& name, const ops::PackedFormat& format) {

@@ -3,11 +3,16 @@
 // What the readers of quantised checkpoints share: parts of a module by name, checked; packed bits; the
 // result.
 
+#include <functional>
 #include <initializer_list>
 
 #include "base/fields.h"
 #include "formats/quantised.h"
 #include "ops/packed_format.h"
+
+namespace martlet {
+class MappedParts;  // base/mapped_parts.h
+}
 
 namespace martlet::ops {
 struct GroupedMatrix;  // ops/packed/grouped.h, which is not installed
@@ -18,7 +23,7 @@ namespace martlet::formats {
 /// Tensors of a checkpoint on their way to matrices. Whatever is not taken passes on as it is.
 class QuantisedParts {
  public:
-  explicit QuantisedParts(const TensorSource& stored) : stored_(stored) {}
+  explicit QuantisedParts(const TensorSource& stored);
 
   /// Modules that have a tensor MODULE.suffix.
   std::vector<std::string> modules(std::string_view suffix) const;
@@ -31,15 +36,20 @@ class QuantisedParts {
   void drop(std::string_view suffix);
   /// Notes MODULE.bias when it holds zeros alone.
   void note_zero_bias(const std::string& module);
-  /// MODULE.weight; `order` of the matrix is kept for whoever multiplies with it. Errors name the module.
-  void add(const std::string& module, const ops::GroupedMatrix& matrix);
+  /// MODULE.weight, made of the parts that were found since the last one when somebody asks for it:
+  /// `read_groups` gives `matrix` its scales and zero points then, and may throw BadInput. `order` of the
+  /// matrix is kept for whoever multiplies with it.
+  void add(const std::string& module, ops::GroupedMatrix matrix,
+           std::function<void(ops::GroupedMatrix& matrix)> read_groups);
   /// A matrix whose packed rows are stored as bytes, under its own name.
   void add_packed(const std::string& name, const ops::PackedFormat& format);
   QuantisedTensors finish();
 
  private:
   const TensorSource& stored_;
+  std::shared_ptr<const MappedParts> mapped_;
   std::set<std::string, std::less<>> taken_;
+  std::vector<StoredTensor> found_;  // since the last module was added
   std::vector<StoredTensor> made_;
   QuantisedTensors result_;
 };

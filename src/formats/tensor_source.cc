@@ -21,6 +21,7 @@ Tensor as_tensor(const StoredTensor& stored, const Shape& shape, DType dtype) {
 
 /// All dimensions but the last taken together as rows.
 ops::Weight as_matrix(const StoredTensor& stored) {
+  if (stored.make) return stored.make();
   const Shape& shape = stored.shape;
   const int64_t columns = shape.rank() == 0 ? 1 : shape.dim(-1);
   int64_t rows = 1;
@@ -88,7 +89,8 @@ const StoredTensor& TensorSource::info(std::string_view name) const {
 
 ops::Weight TensorSource::weight(std::string_view name) const {
   const StoredTensor& stored = info(name);
-  if (stored.shape.rank() < 2 || (!stored.packed && !is_floating(stored.dtype)))
+  const bool has_numbers = stored.make || stored.packed || is_floating(stored.dtype);
+  if (stored.shape.rank() < 2 || !has_numbers)
     bad_input("{}: a matrix of numbers is needed for {}, got {}{}", table_->description, in_quotes(name),
               stored.type_name(), stored.shape.to_string());
   return as_matrix(stored);
@@ -96,7 +98,7 @@ ops::Weight TensorSource::weight(std::string_view name) const {
 
 Tensor TensorSource::tensor(std::string_view name) const {
   const StoredTensor& stored = info(name);
-  if (!stored.packed) return as_tensor(stored, stored.shape, stored.dtype);
+  if (!stored.packed && !stored.make) return as_tensor(stored, stored.shape, stored.dtype);
   const OwnerScope owner(Owner::kWeights);
   return as_matrix(stored).unpack().reshape(stored.shape);
 }

@@ -3,6 +3,7 @@
 // The one interface that models load their weights from, whatever file holds them.
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,8 +21,11 @@ struct StoredTensor {
   DType dtype = DType::kU8;                    ///< of the elements, when dense
   const ops::PackedFormat* packed = nullptr;   ///< null when dense
   std::shared_ptr<const std::byte> data = {};  ///< exactly byte_count() bytes, of any alignment
+  /// Of a matrix that is made of other tensors when it is asked for: its values, of `shape`. What type they
+  /// have shows only then, and `data` is null. Safe from many threads. May throw BadInput.
+  std::function<ops::Weight()> make = {};
 
-  /// "f32", "bf16", "q4_1".
+  /// "f32", "bf16", "q4_1"; not of what is made.
   std::string_view type_name() const { return packed ? packed->name : name_of(dtype); }
   /// Throws BadInput when the shape is negative or too large for 63 bits, or columns do not fill whole
   /// blocks.

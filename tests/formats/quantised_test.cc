@@ -138,7 +138,7 @@ TEST(Quantised, ColumnsInTheOrderOfActivationsAreSortedByGroup) {
   for (size_t i = index.size(); i-- > 1;) std::swap(index[i], index[random.bits(i) % (i + 1)]);
   module.put(3, Tensor::from(index, {96}));
   EXPECT_EQ(module.read().orders.count("m.weight"), 1u);
-  EXPECT_EQ(module.read().tensors.info("m.weight").packed->name, "int4_zero");
+  EXPECT_EQ(module.read().tensors.weight("m.weight").format().name, "int4_zero");
   expect_values(module, true);
 }
 
@@ -146,8 +146,8 @@ TEST(Quantised, AZeroPointInTheMiddleGivesTheFormatsThatHaveItThere) {
   Gptq four, eight(8);
   four.put(1, Tensor::from(std::vector<int32_t>(24, 0x77777777), {3, 8}));
   eight.put(1, Tensor::from(std::vector<int32_t>(48, 0x7f7f7f7f), {3, 16}));
-  EXPECT_EQ(four.read().tensors.info("m.weight").packed->name, "q4_0");
-  EXPECT_EQ(eight.read().tensors.info("m.weight").packed->name, "q8_0");
+  EXPECT_EQ(four.read().tensors.weight("m.weight").format().name, "q4_0");
+  EXPECT_EQ(eight.read().tensors.weight("m.weight").format().name, "q8_0");
   expect_values(four, true);
   expect_values(eight, true);
 }
@@ -196,9 +196,28 @@ TEST(Quantised, WhatDoesNotFitIsNamed) {
   Gptq shorter;
   shorter.put(3, Tensor::from(std::vector<int32_t>(95, 1), {95}));
   EXPECT_THAT(shorter.refusal(), HasSubstr("'m.g_idx' has the shape [95]"));
+}
+
+TEST(Quantised, ValuesAreReadWhenTheMatrixIsAskedFor) {
   Gptq infinite;
   infinite.put(2, Tensor::from(std::vector<float>(192, 1e30f), {3, 64}));
-  EXPECT_THAT(infinite.refusal(), HasSubstr("a scale is 1e+30"));
+  const QuantisedTensors read = infinite.read();
+  EXPECT_EQ(read.tensors.info("m.weight").shape, (Shape{64, 96}));
+  for (int again = 0; again < 2; ++again) {
+    try {
+      read.tensors.weight("m.weight");
+      FAIL() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+      EXPECT_THAT(error.what(), HasSubstr("'m': a scale is 1e+30"));
+    }
+  }
+}
+
+TEST(Quantised, AMatrixIsMadeOnceForAllThatShareIt) {
+  const QuantisedTensors read = Gptq().read();
+  const ops::Weight first = read.tensors.weight("m.weight"), second = read.tensors.weight("m.weight");
+  EXPECT_EQ(first.storage().host_bytes(), second.storage().host_bytes());
 }
 
 TEST(Quantised, WhatIsNotSupportedIsNamedWithWhatIs) {
