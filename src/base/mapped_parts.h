@@ -24,8 +24,9 @@ class MappedParts {
   /// The part of a file that these bytes are mapped from, shared; nothing for memory that is none, or of a
   /// file that was removed.
   std::optional<FilePart> find(std::span<const std::byte> bytes) const;
-  /// Lets go of the memory of every page that holds any of these bytes, where they are mapped so: they and
-  /// their neighbours are read again when somebody asks for them. Bytes of anything else are left alone.
+  /// Lets go of the memory of every page that holds any of these bytes, where they are mapped so, of a
+  /// removed file too: they and their neighbours are read again when somebody asks for them. Bytes of
+  /// anything else are left alone.
   void forget(std::span<const std::byte> bytes) const;
   /// Lets go of all that may only be read of one file, or of all files where `path` is empty.
   void forget_read_only(const std::string& path) const;
@@ -33,7 +34,7 @@ class MappedParts {
  private:
   struct Mapping {
     uintptr_t begin, end;
-    FilePart part;
+    FilePart part;  // without a path where the file was removed or never had a name
     bool read_only;
   };
   /// The one that holds all of these bytes, or null.

@@ -1,10 +1,12 @@
 #include "tensor/spill.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <vector>
 
 #include "base/files.h"
+#include "base/mapped_parts.h"
 #include "base/process_memory.h"
 #include "base/random.h"
 #include "base/temporary_folder.h"
@@ -55,6 +57,21 @@ TEST(Spill, AllButTheNewestAreHandedToTheSystem) {
   }
   EXPECT_LT(process_memory().now - before, 4 * kBytes) << "of 32";
   for (uint64_t i = 0; i < 32; ++i) EXPECT_EQ(blocks[i].data<uint8_t>()[kBytes / 2], i);
+}
+
+TEST(Spill, WhatWasReadCanBeLetGoAndIsNoPartOfANamedFile) {
+  const TemporaryFolder folder;
+  const OwnerScope owner(Owner::kWeights);
+  const SpillScope spill(folder / "weights");
+  constexpr int64_t kLarge = 16 * kBytes;
+  const Tensor block = Tensor::empty({kLarge}, DType::kU8);
+  std::fill_n(block.mutable_data<uint8_t>(), kLarge, uint8_t{7});
+  const std::span bytes(block.host_bytes(), static_cast<size_t>(kLarge));
+  const int64_t held = process_memory().now;
+  forget_mapped(bytes);
+  EXPECT_LT(process_memory().now, held - kLarge / 2);
+  EXPECT_EQ(std::count(bytes.begin(), bytes.end(), std::byte{7}), kLarge);
+  EXPECT_FALSE(MappedParts().find(bytes).has_value());
 }
 
 TEST(Spill, SmallBlocksAndThoseOfOthersStayInMemory) {
