@@ -33,12 +33,17 @@ Json quantisation_of(const ModelFiles& files, const Json& config);
 /// Reads what `quantisation` describes: GPTQ (2, 3, 4, 8 bits; both versions of zero points; columns in the
 /// order of activations), AWQ (gemm), compressed-tensors (integers: pack-quantized, int-quantized) and
 /// bitsandbytes (8 bits), and what `save_model` keeps packed. Weights are repacked as ops/packed/grouped.h
-/// says. Throws BadInput naming the module and what does not fit, and for any other method with those
+/// says, each when somebody asks for it: until then of their parts only shapes and orders of columns are
+/// looked at. Throws BadInput naming the module and what does not fit, and for any other method with those
 /// supported.
 QuantisedTensors open_quantised(const ModelFiles& files, const Json& quantisation);
 
 /// The same for tensors that are open already; `where` is how errors name the table.
 QuantisedTensors read_quantised(const TensorSource& stored, const Json& quantisation,
                                 const std::string& where);
+
+/// What reading makes of parts that are always the same, method by method: two programs with equal
+/// fingerprints read such directories alike, whatever was changed in between. Microseconds.
+std::string quantised_fingerprint();
 
 }  // namespace martlet::formats

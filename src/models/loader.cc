@@ -31,8 +31,8 @@ std::span<const std::byte> bytes_of(const Tensor& tensor) {
 class Loading {
  public:
   Loading(const Family& family, FileForm form, const formats::TensorSource& source, const KeptWeights& kept,
-          const formats::QuantisedTensors* quantised)
-      : family_(family), form_(form), source_(source), kept_(kept), quantised_(quantised) {}
+          std::string_view only, const formats::QuantisedTensors* quantised)
+      : family_(family), form_(form), source_(source), kept_(kept), only_(only), quantised_(quantised) {}
 
   void load(nn::Model& model) {
     std::set<const void*> done;
@@ -64,6 +64,7 @@ class Loading {
   void note(const std::string& path, const nn::Parameter& parameter) {
     NamedWeight named = find_weight_name(family_, path);
     if (named.entry == nullptr) failed("family {} has no stored name for {}", family_.name, path);
+    if (path == only_) only_value_ = parameter.identity();
     if (is_shared(stored_form(named)))
       shares_[usual_name(named)].push_back({std::move(named), parameter.shape()[0]});
   }
@@ -110,12 +111,25 @@ class Loading {
       if (is_new) missing_.add(name);
       return;
     }
+    RowsOfShare rows;
     try {
       note_order(path, name, stored_form(named));
-      set(model, path, parameter, name, named);
+      rows = check_shape(source_.info(name).shape, parameter.shape(), named);
     } catch (const Error& error) {
       if (is_new) wrong_.add(name, error.what());
+      return;
     }
+    if (!is_wanted(parameter) || set_kept(path, parameter)) return;
+    try {
+      set(model, path, parameter, name, named, rows);
+    } catch (const Error& error) {
+      if (is_new) unreadable_.add(name, error.what());
+    }
+  }
+
+  /// What is no matrix is small.
+  bool is_wanted(const nn::Parameter& parameter) const {
+    return only_.empty() || parameter.shape().rank() != 2 || parameter.identity() == only_value_;
   }
 
   /// Throws unless the stored tensor has the shape that the config says; gives its rows.
@@ -136,12 +150,10 @@ class Loading {
   }
 
   void set(nn::Model& model, const std::string& path, nn::Parameter& parameter, const std::string& name,
-           const NamedWeight& named) {
+           const NamedWeight& named, const RowsOfShare& rows) {
     const Stored form = stored_form(named);
     const Shape& stored = source_.info(name).shape;
-    const RowsOfShare rows = check_shape(stored, parameter.shape(), named);
     const int64_t end = rows.begin + parameter.shape()[0];
-    if (set_kept(path, parameter)) return;
     if (parameter.shape().rank() != 2 || stored.rank() == 1) {
       Tensor tensor = source_.tensor(name);
       if (is_shared(form)) tensor = tensor.slice(0, rows.begin, end).contiguous();
@@ -200,6 +212,7 @@ class Loading {
     const auto plain = std::dynamic_pointer_cast<nn::AffineLinear>(nn::module_at(model, path));
     if (plain == nullptr)
       bad_input("{} is no linear layer, and of those alone columns in the order of g_idx are read", path);
+    if (!plain->weight.defined()) return;
     auto reordered =
         std::make_shared<nn::ReorderedLinear>(order, plain->out_features(), plain->bias.has_value());
     reordered->weight.set(plain->weight.weight());
@@ -230,6 +243,7 @@ class Loading {
     };
     tell(missing_, "missing");
     tell(wrong_, "of the wrong shape");
+    tell(unreadable_, "that cannot be read");
     tell(extra_, "that the model has no place for");
     if (!message.empty()) bad_input("{}: the weights contradict the config: {}", source_.describe(), message);
   }
@@ -238,6 +252,8 @@ class Loading {
   FileForm form_;
   const formats::TensorSource& source_;
   const KeptWeights& kept_;
+  const std::string_view only_;
+  const void* only_value_ = nullptr;
   const formats::QuantisedTensors* quantised_;  // null: not of another tool
   const MappedParts mapped_;
   std::vector<std::pair<std::string, Tensor>> reordered_;
@@ -245,21 +261,22 @@ class Loading {
   std::set<std::string> used_;
   Findings missing_;
   Findings wrong_;
+  Findings unreadable_;
   Findings extra_;
 };
 
 }  // namespace
 
 void load_weights(nn::Model& model, const Family& family, FileForm form, const formats::TensorSource& source,
-                  const KeptWeights& kept) {
+                  const KeptWeights& kept, std::string_view only) {
   const OwnerScope owner(Owner::kWeights);
-  Loading(family, form, source, kept, nullptr).load(model);
+  Loading(family, form, source, kept, only, nullptr).load(model);
 }
 
-void load_weights(nn::Model& model, const Family& family, const formats::QuantisedTensors& quantised) {
+void load_weights(nn::Model& model, const Family& family, const formats::QuantisedTensors& quantised,
+                  const KeptWeights& kept, std::string_view only) {
   const OwnerScope owner(Owner::kWeights);
-  const KeptWeights none;
-  Loading(family, FileForm::kHuggingFace, quantised.tensors, none, &quantised).load(model);
+  Loading(family, FileForm::kHuggingFace, quantised.tensors, kept, only, &quantised).load(model);
 }
 
 }  // namespace martlet::models

@@ -7,6 +7,8 @@
 
 #include "base/checksum.h"
 #include "base/file_reader.h"
+#include "formats/safetensors.h"
+#include "models/rewrites_file.h"
 
 namespace martlet::models {
 namespace {
@@ -36,7 +38,10 @@ std::string state_of(const fs::path& path) {
 
 bool says_something(const fs::path& path) {
   const std::string name = path.filename().string();
-  return name.ends_with(".safetensors") || name == "config.json" || name == "martlet.toml";
+  constexpr std::string_view kOthers[] = {"config.json", "quantize_config.json", formats::kSafetensorsIndex,
+                                          kRewritesFile};
+  return name.ends_with(".safetensors") ||
+         std::find(std::begin(kOthers), std::end(kOthers), name) != std::end(kOthers);
 }
 
 }  // namespace

@@ -24,22 +24,42 @@ bool is_skipped(const OpenOptions& options, std::string_view name) {
   return std::find(options.skip.begin(), options.skip.end(), name) != options.skip.end();
 }
 
-/// The names of the rewrites that make the weights of a model that is only run; nothing where others, whose
-/// arguments nobody knows, come between.
-std::string makers(const formats::ModelFiles& files, const OpenOptions& options) {
-  const auto changes = [&](std::string_view name) {
-    return changes_weights(nn::rewrite_named(options.catalogue, name));
+/// Those of its martlet.toml, whose names are known.
+std::vector<nn::RewriteRequest> requests_of_file(const formats::ModelFiles& files,
+                                                 nn::RewriteCatalogue catalogue) {
+  if (files.rewrites.empty()) return {};
+  std::vector<nn::RewriteRequest> requests = read_rewrites(files.rewrites);
+  try {
+    for (const nn::RewriteRequest& request : requests) nn::rewrite_named(catalogue, request.name);
+  } catch (Error& error) {
+    throw error.within(files.rewrites);
+  }
+  return requests;
+}
+
+/// What is applied before `rewrites_of_packed`: the model's own rewrites, then those asked for.
+std::vector<nn::RewriteRequest> requests_of(const OpenModel& model, const OpenOptions& options) {
+  std::vector<nn::RewriteRequest> requests = requests_of_file(model.files, options.catalogue);
+  requests.insert(requests.end(), options.rewrites.begin(), options.rewrites.end());
+  return requests;
+}
+
+/// The names of the rewrites that make the weights of a model that is only run, with the arguments of what
+/// packs them; nothing where others change weights too, or where two pack, of which the first would pack
+/// anew what the second has made.
+std::string makers(const OpenModel& model, const OpenOptions& options) {
+  const auto rewrite = [&](std::string_view name) -> const nn::Rewrite& {
+    return nn::rewrite_named(options.catalogue, name);
   };
-  if (!files.rewrites.empty()) return {};
   std::string packing;
-  for (const nn::RewriteRequest& request : options.rewrites) {
-    if (!changes(request.name)) continue;
-    if (!nn::rewrite_named(options.catalogue, request.name).packs) return {};
-    packing += request.name + " " + request.arguments.dump() + "\n";
+  for (const nn::RewriteRequest& request : requests_of(model, options)) {
+    if (is_skipped(options, request.name) || !changes_weights(rewrite(request.name))) continue;
+    if (!rewrite(request.name).packs || !packing.empty()) return {};
+    packing = request.name + " " + request.arguments.dump() + "\n";
   }
   std::string names;
   for (const std::string& name : options.rewrites_of_packed)
-    if (!is_skipped(options, name) && changes(name)) names += name + "\n";
+    if (!is_skipped(options, name) && changes_weights(rewrite(name))) names += name + "\n";
   return names.empty() ? names : packing + names;
 }
 
@@ -49,16 +69,59 @@ std::string cache_name(const formats::ModelFiles& files, const std::string& made
   return fmt::format("{}-{:08x}", path.stem().string(), crc32c(path.string() + "\n" + made_by));
 }
 
-std::optional<WeightCache> cache_of(const formats::ModelFiles& files, const formats::GgufFile* gguf,
-                                    const OpenOptions& options) {
+std::optional<WeightCache> cache_of(const OpenModel& model, const OpenOptions& options) {
   if (!options.weight_cache) return std::nullopt;
-  const std::string made_by = makers(files, options);
+  const std::string made_by = makers(model, options);
   if (made_by.empty()) return std::nullopt;
-  const std::string made_of =
-      fmt::format("{}{}{}\n{}", state_of_model(files, gguf), made_by, ops::cpu_features().to_string(),
-                  ops::interleaved_layout_fingerprint());
-  return WeightCache(options.weight_cache->folder, cache_name(files, made_by), made_of,
+  std::string made_of =
+      fmt::format("{}{}{}\n{}", state_of_model(model.files, model.gguf ? &*model.gguf : nullptr), made_by,
+                  ops::cpu_features().to_string(), ops::interleaved_layout_fingerprint());
+  if (!model.gguf && !formats::quantisation_of(model.files, model.config).is_null())
+    made_of += "\n" + formats::quantised_fingerprint();
+  return WeightCache(options.weight_cache->folder, cache_name(model.files, made_by), made_of,
                      options.weight_cache->most_bytes);
+}
+
+void build_from_directory(OpenModel& model) {
+  const std::string& path = model.files.config;
+  model.config = Json::parse_file(path);
+  if (!model.config.is_object()) bad_input("{}: expected a table, got {}", path, model.config.kind_name());
+  const Fields config(model.config, path);
+  model.family = &family_named(config.text("model_type"));
+  model.tree = model.family->build(config);
+}
+
+void build_from_gguf(OpenModel& model) {
+  model.gguf.emplace(model.files.path);
+  model.family = &family_of_gguf(model.gguf->metadata());
+  model.config = model.family->config_from_gguf(*model.gguf);
+  model.tree = model.family->build(Fields(model.config, model.files.path));
+}
+
+/// The model at `path`, its weights still without values.
+OpenModel built_model(const std::string& path) {
+  OpenModel model;
+  model.files = formats::find_model_files(path);
+  if (model.files.kind == formats::ModelKind::kGguf)
+    build_from_gguf(model);
+  else
+    build_from_directory(model);
+  return model;
+}
+
+/// See models/loader.h.
+void load_from_files(OpenModel& model, const KeptWeights& kept, std::string_view only = {}) {
+  if (model.gguf)
+    return load_weights(*model.tree, *model.family, FileForm::kGguf, model.gguf->tensors(), kept, only);
+  const Json quantisation = formats::quantisation_of(model.files, model.config);
+  if (quantisation.is_null())
+    return load_weights(*model.tree, *model.family, FileForm::kHuggingFace,
+                        formats::open_tensors(model.files), kept, only);
+  load_weights(*model.tree, *model.family, formats::open_quantised(model.files, quantisation), kept, only);
+  // What the config says of another tool's quantising is about the files alone, and not of the model any
+  // more.
+  std::erase_if(model.config.object(),
+                [](const auto& member) { return member.first == "quantization_config"; });
 }
 
 /// The pattern of a request with that of one module in its place; nothing where it does not match.
@@ -74,15 +137,13 @@ std::optional<nn::RewriteRequest> narrowed(const nn::Rewrite& rewrite, const nn:
 /// Makes the weight at `path` as opening the model with `options` did, and no other.
 void make_one(const std::string& model_path, const OpenOptions& options, std::string_view path,
               const Tensor& bytes) {
-  OpenOptions plain = options;
-  plain.rewrites.clear();
-  plain.rewrites_of_packed.clear();
-  OpenModel model = open_model(model_path, plain);
+  OpenModel model = built_model(model_path);
+  load_from_files(model, {}, path);
   const std::string module(path.substr(0, path.rfind('.')));
   const auto rewrite = [&](std::string_view name) -> const nn::Rewrite& {
     return nn::rewrite_named(options.catalogue, name);
   };
-  for (const nn::RewriteRequest& request : options.rewrites)
+  for (const nn::RewriteRequest& request : requests_of(model, options))
     if (rewrite(request.name).packs && !is_skipped(options, request.name))
       if (const auto narrow = narrowed(rewrite(request.name), request, module))
         nn::apply_rewrite(model.tree, *narrow, options.catalogue, model.rewrites);
@@ -103,9 +164,8 @@ void make_one(const std::string& model_path, const OpenOptions& options, std::st
 
 /// Gives the built tree its weights, those that are kept from there; the cache where they are still to be
 /// made.
-std::optional<WeightCache> load(OpenModel& model, FileForm form, const formats::TensorSource& source,
-                                const OpenOptions& options) {
-  std::optional<WeightCache> cache = cache_of(model.files, model.gguf ? &*model.gguf : nullptr, options);
+std::optional<WeightCache> load(OpenModel& model, const OpenOptions& options) {
+  std::optional<WeightCache> cache = cache_of(model, options);
   std::optional<KeptWeights> kept = cache ? cache->load(options.check_kept_weights) : std::nullopt;
   if (cache)
     model.remake = [path = model.files.path, options](std::string_view at, const Tensor& bytes) {
@@ -115,34 +175,8 @@ std::optional<WeightCache> load(OpenModel& model, FileForm form, const formats::
     model.kept = std::move(*kept);
     cache.reset();
   }
-  load_weights(*model.tree, *model.family, form, source, model.kept);
+  load_from_files(model, model.kept);
   return cache;
-}
-
-std::optional<WeightCache> open_directory(OpenModel& model, const OpenOptions& options) {
-  const std::string& path = model.files.config;
-  model.config = Json::parse_file(path);
-  if (!model.config.is_object()) bad_input("{}: expected a table, got {}", path, model.config.kind_name());
-  const Fields config(model.config, path);
-  model.family = &family_named(config.text("model_type"));
-  model.tree = model.family->build(config);
-  // What the config says of another tool's quantising is about the files alone, and not of the model any
-  // more.
-  const Json quantisation = formats::quantisation_of(model.files, model.config);
-  if (quantisation.is_null())
-    return load(model, FileForm::kHuggingFace, formats::open_tensors(model.files), options);
-  load_weights(*model.tree, *model.family, formats::open_quantised(model.files, quantisation));
-  std::erase_if(model.config.object(),
-                [](const auto& member) { return member.first == "quantization_config"; });
-  return std::nullopt;
-}
-
-std::optional<WeightCache> open_gguf_file(OpenModel& model, const OpenOptions& options) {
-  model.gguf.emplace(model.files.path);
-  model.family = &family_of_gguf(model.gguf->metadata());
-  model.config = model.family->config_from_gguf(*model.gguf);
-  model.tree = model.family->build(Fields(model.config, model.files.path));
-  return load(model, FileForm::kGguf, model.gguf->tensors(), options);
 }
 
 bool has_packed_weights(const nn::Model& tree) {
@@ -163,15 +197,16 @@ void apply_rewrites(OpenModel& model, const OpenOptions& options, const std::opt
       };
     how.forget = [&options](const Tensor& replaced) {
       // A part's large pages come back with what lies beside it: where memory is short, all go.
-      if (options.check_kept_weights == WeightCache::Check::kLater) return forget_mapped_files();
+      if (options.check_kept_weights == WeightCache::Check::kLater) forget_mapped_files();
       forget_mapped({replaced.host_bytes(), static_cast<size_t>(replaced.byte_count())});
     };
     nn::apply_rewrite(model.tree, request, options.catalogue, model.rewrites, how);
   };
-  if (!model.files.rewrites.empty()) {
+  const std::vector<nn::RewriteRequest> own = requests_of_file(model.files, options.catalogue);
+  if (!own.empty()) {
     const nn::SavedTensors saved = read_rewrite_tensors(model.files.path);
     try {
-      for (const nn::RewriteRequest& request : read_rewrites(model.files.rewrites)) apply(request, &saved);
+      for (const nn::RewriteRequest& request : own) apply(request, &saved);
     } catch (Error& error) {
       throw error.within(model.files.rewrites);
     }
@@ -192,10 +227,8 @@ OpenModel open_model(const std::string& path, const OpenOptions& options) {
   std::optional<SpillScope> spill;
   if (options.weight_cache && options.check_kept_weights == WeightCache::Check::kLater)
     spill.emplace(options.weight_cache->folder);
-  OpenModel model;
-  model.files = formats::find_model_files(path);
-  const bool gguf = model.files.kind == formats::ModelKind::kGguf;
-  apply_rewrites(model, options, gguf ? open_gguf_file(model, options) : open_directory(model, options));
+  OpenModel model = built_model(path);
+  apply_rewrites(model, options, load(model, options));
   return model;
 }
 

@@ -38,9 +38,9 @@ struct OpenOptions {
   /// The model is only to be run: where weights are packed, the rewrites named here come last, each unless it
   /// was asked for already.
   std::vector<std::string> rewrites_of_packed = {};
-  /// For what `rewrites_of_packed` make of a model's own weights, or of what rewrites that only pack them
-  /// have made of these; not where other rewrites change them before. Nothing: they are made anew at every
-  /// opening.
+  /// For what `rewrites_of_packed` make of a model's own weights, or of what one rewrite that only packs them
+  /// has made of these, its martlet.toml's or one asked for; not where others change them before. Nothing:
+  /// they are made anew at every opening.
   std::optional<WeightCachePlace> weight_cache = {};
   /// kLater also lets what is made on the way lie in a file of that folder rather than in memory.
   WeightCache::Check check_kept_weights = WeightCache::Check::kNow;
