@@ -43,7 +43,7 @@ QuantisedTensors read_quantised(const TensorSource& stored, const Json& quantisa
                                 const std::string& where);
 
 /// What reading makes of parts that are always the same, method by method: two programs with equal
-/// fingerprints read such directories alike, whatever was changed in between. Microseconds.
+/// fingerprints read such directories alike, whatever was changed in between. A quarter of a millisecond.
 std::string quantised_fingerprint();
 
 }  // namespace martlet::formats

@@ -4,14 +4,15 @@
 #include <vector>
 
 #include "base/checksum.h"
+#include "base/sequential_scope.h"
 #include "formats/quantised.h"
 #include "formats/tensor_source.h"
 
 namespace martlet::formats {
 namespace {
 
-// Whole groups of columns, and two groups of rows.
-constexpr int64_t kSize = 128, kGroup = 32, kGroups = kSize / kGroup;
+// Two groups of columns; rows read at once (64) and half as many more.
+constexpr int64_t kIn = 64, kOut = 96, kGroup = 32, kGroups = kIn / kGroup;
 
 StoredTensor stored(std::string name, const Tensor& tensor) {
   const auto kept = std::make_shared<const Tensor>(tensor);
@@ -46,15 +47,15 @@ uint32_t checksum_of(const Json& config, std::vector<StoredTensor> parts) {
 }
 
 uint32_t gptq(int64_t bits) {
-  return checksum_of(table("gptq", bits), {bytes("m.qweight", {kSize * bits / 32, kSize}, DType::kI32),
-                                           bytes("m.qzeros", {kGroups, kSize * bits / 32}, DType::kI32),
-                                           scales("m.scales", {kGroups, kSize})});
+  return checksum_of(table("gptq", bits), {bytes("m.qweight", {kIn * bits / 32, kOut}, DType::kI32),
+                                           bytes("m.qzeros", {kGroups, kOut * bits / 32}, DType::kI32),
+                                           scales("m.scales", {kGroups, kOut})});
 }
 
 uint32_t awq() {
-  return checksum_of(table("awq", 4), {bytes("m.qweight", {kSize, kSize / 8}, DType::kI32),
-                                       bytes("m.qzeros", {kGroups, kSize / 8}, DType::kI32),
-                                       scales("m.scales", {kGroups, kSize})});
+  return checksum_of(table("awq", 4), {bytes("m.qweight", {kIn, kOut / 8}, DType::kI32),
+                                       bytes("m.qzeros", {kGroups, kOut / 8}, DType::kI32),
+                                       scales("m.scales", {kGroups, kOut})});
 }
 
 uint32_t compressed(std::string_view format, std::vector<StoredTensor> parts) {
@@ -64,30 +65,31 @@ uint32_t compressed(std::string_view format, std::vector<StoredTensor> parts) {
   const Json config = table("compressed-tensors", bits)
                           .set("format", format)
                           .set("config_groups", Json().set("group_0", std::move(group)));
-  parts.push_back(scales("m.weight_scale", {kSize, kGroups}));
+  parts.push_back(scales("m.weight_scale", {kOut, kGroups}));
   return checksum_of(config, std::move(parts));
 }
 
 uint32_t compressed_words() {
   return compressed("pack-quantized",
-                    {bytes("m.weight_packed", {kSize, kSize / 8}, DType::kI32),
-                     stored("m.weight_shape", Tensor::from(std::vector<int64_t>{kSize, kSize}, {2})),
-                     bytes("m.weight_zero_point", {kSize / 8, kGroups}, DType::kI32)});
+                    {bytes("m.weight_packed", {kOut, kIn / 8}, DType::kI32),
+                     stored("m.weight_shape", Tensor::from(std::vector<int64_t>{kOut, kIn}, {2})),
+                     bytes("m.weight_zero_point", {kOut / 8, kGroups}, DType::kI32)});
 }
 
 uint32_t compressed_bytes() {
-  return compressed("int-quantized", {bytes("m.weight", {kSize, kSize}, DType::kI8),
-                                      bytes("m.weight_zero_point", {kSize, kGroups}, DType::kI8)});
+  return compressed("int-quantized", {bytes("m.weight", {kOut, kIn}, DType::kI8),
+                                      bytes("m.weight_zero_point", {kOut, kGroups}, DType::kI8)});
 }
 
 uint32_t bitsandbytes() {
   return checksum_of(table("bitsandbytes", 8).set("load_in_8bit", true),
-                     {bytes("m.weight", {kSize, kSize}, DType::kI8), scales("m.SCB", {kSize})});
+                     {bytes("m.weight", {kOut, kIn}, DType::kI8), scales("m.SCB", {kOut})});
 }
 
 }  // namespace
 
 std::string quantised_fingerprint() {
+  const SequentialScope alone;  // no thread is worth waking
   std::string text;
   for (const int64_t bits : {2, 3, 4, 8}) text += fmt::format("gptq-{}:{:08x} ", bits, gptq(bits));
   return text + fmt::format("awq:{:08x} compressed-4:{:08x} compressed-8:{:08x} bitsandbytes:{:08x}", awq(),

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <mutex>
 #include <numeric>
+#include <optional>
 
 #include "base/error.h"
 #include "base/mapped_parts.h"
@@ -11,6 +12,26 @@
 #include "ops/packed/grouped.h"
 
 namespace martlet::formats {
+
+/// Lets go of what was read of mapped files. Where they are mapped is found out when the first large part was
+/// read, so that nobody waits for it who reads none.
+class ReadPages {
+ public:
+  void forget(const StoredTensor& part) {
+    const int64_t bytes = part.byte_count();
+    if (bytes < kLeastBytes) return;
+    std::call_once(once_, [this] { mapped_.emplace(); });
+    mapped_->forget({part.data.get(), static_cast<size_t>(bytes)});
+  }
+
+ private:
+  // Several pages: of fewer most come back with their neighbours.
+  static constexpr int64_t kLeastBytes = int64_t{32} << 10;
+
+  std::once_flag once_;
+  std::optional<MappedParts> mapped_;
+};
+
 namespace {
 
 template <typename Stored>
@@ -61,14 +82,13 @@ void unpack_run_of(const uint32_t* words, uint8_t* codes) {
 /// A matrix that is made once, whoever asks first: several parameters may be parts of it.
 class MadeMatrix {
  public:
-  /// `mapped`: of all files of the checkpoint.
   MadeMatrix(std::string module, ops::GroupedMatrix matrix, std::vector<StoredTensor> parts,
-             std::function<void(ops::GroupedMatrix&)> read_groups, std::shared_ptr<const MappedParts> mapped)
+             std::function<void(ops::GroupedMatrix&)> read_groups, std::shared_ptr<ReadPages> pages)
       : module_(std::move(module)),
         matrix_(std::move(matrix)),
         parts_(std::move(parts)),
         read_groups_(std::move(read_groups)),
-        mapped_(std::move(mapped)) {}
+        pages_(std::move(pages)) {}
 
   const ops::Weight& weight() {
     std::call_once(once_, [this] { make(); });
@@ -86,15 +106,14 @@ class MadeMatrix {
       throw error.within(in_quotes(module_));
     }
     // What was copied need not stay in memory twice.
-    for (const StoredTensor& part : parts_)
-      mapped_->forget({part.data.get(), static_cast<size_t>(part.byte_count())});
+    for (const StoredTensor& part : parts_) pages_->forget(part);
   }
 
   std::string module_;
   ops::GroupedMatrix matrix_;  // without scales and zero points
   std::vector<StoredTensor> parts_;
   std::function<void(ops::GroupedMatrix&)> read_groups_;
-  std::shared_ptr<const MappedParts> mapped_;
+  std::shared_ptr<ReadPages> pages_;
   std::once_flag once_;
   ops::Weight weight_;
 };
@@ -102,7 +121,7 @@ class MadeMatrix {
 }  // namespace
 
 QuantisedParts::QuantisedParts(const TensorSource& stored)
-    : stored_(stored), mapped_(std::make_shared<const MappedParts>()) {}
+    : stored_(stored), pages_(std::make_shared<ReadPages>()) {}
 
 std::vector<std::string> QuantisedParts::modules(std::string_view suffix) const {
   const std::string ending = fmt::format(".{}", suffix);
@@ -155,7 +174,7 @@ void QuantisedParts::add(const std::string& module, ops::GroupedMatrix matrix,
   if (!matrix.order.empty()) result_.orders.emplace(name, Tensor::from(matrix.order, {matrix.columns}));
   StoredTensor tensor{.name = name, .shape = {matrix.rows, matrix.columns}};
   const auto made = std::make_shared<MadeMatrix>(module, std::move(matrix), std::exchange(found_, {}),
-                                                 std::move(read_groups), mapped_);
+                                                 std::move(read_groups), pages_);
   tensor.make = [made] { return made->weight(); };
   made_.push_back(std::move(tensor));
 }

@@ -10,15 +10,13 @@
 #include "formats/quantised.h"
 #include "ops/packed_format.h"
 
-namespace martlet {
-class MappedParts;  // base/mapped_parts.h
-}
-
 namespace martlet::ops {
 struct GroupedMatrix;  // ops/packed/grouped.h, which is not installed
 }
 
 namespace martlet::formats {
+
+class ReadPages;
 
 /// Tensors of a checkpoint on their way to matrices. Whatever is not taken passes on as it is.
 class QuantisedParts {
@@ -47,7 +45,7 @@ class QuantisedParts {
 
  private:
   const TensorSource& stored_;
-  std::shared_ptr<const MappedParts> mapped_;
+  std::shared_ptr<ReadPages> pages_;  // of all its files
   std::set<std::string, std::less<>> taken_;
   std::vector<StoredTensor> found_;  // since the last module was added
   std::vector<StoredTensor> made_;

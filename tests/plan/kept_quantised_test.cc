@@ -166,12 +166,13 @@ TEST_P(KeptQuantised, TheSecondStartMakesNoMatrix) {
 
 TEST_P(KeptQuantised, AChangedModelIsSeenEvenWithItsOldSizeAndTime) {
   const std::vector<float> before = logits_of(open());
-  const std::string file = path() + "/model.safetensors";
-  const auto time = fs::last_write_time(file);
-  const auto size = fs::file_size(file);
+  const std::string weights = path() + "/model.safetensors", config = path() + "/config.json";
+  const auto time = fs::last_write_time(weights), time_of_config = fs::last_write_time(config);
+  const auto size = fs::file_size(weights);
   write_model(2);
-  ASSERT_EQ(fs::file_size(file), size);
-  fs::last_write_time(file, time);
+  ASSERT_EQ(fs::file_size(weights), size);
+  fs::last_write_time(weights, time);
+  fs::last_write_time(config, time_of_config);
   const std::vector<float> after = logits_of(open());
   EXPECT_NE(after, before);
   EXPECT_EQ(after, wanted());
