@@ -9,10 +9,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/checksum.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "drawn_file.h"
 #include "run_program.h"
+#include "support/quantised_model.h"
+#include "support/random_model.h"
 #include "tensor/allocator.h"
 
 namespace martlet::cli {
@@ -60,15 +63,14 @@ class MemoryGroup {
   }
 };
 
-/// About 200 MB of weights.
-class LargeModel : public ::testing::Test {
+class Large : public ::testing::Test {
  protected:
-  LargeModel() {
-    write_drawn_file(path(), {.hidden = 768, .intermediate = 2048, .layers = 32, .heads = 12});
+  /// Of about 200 MB of weights, in a file or folder of this name.
+  explicit Large(const std::string& name) : path_(scratch_.path() + "/" + name) {
     write_file(scratch_.path() + "/p.jsonl", "{\"ids\": [1, 5, 9]}\n{\"ids\": [7, 96, 4, 4, 80]}\n");
   }
 
-  std::string path() const { return scratch_.path() + "/large.gguf"; }
+  const std::string& path() const { return path_; }
   std::string words() const {
     return path() + " --prompts " + scratch_.path() + "/p.jsonl -n 6 --temp 0 --ignore-eos --json";
   }
@@ -90,7 +92,24 @@ class LargeModel : public ::testing::Test {
     return usage.ru_maxrss * int64_t{1024};
   }
 
+  fs::path cache_file() const {
+    fs::path file;
+    for (const auto& each : fs::recursive_directory_iterator(scratch_.path()))
+      if (each.path().extension() == ".weights") file = each.path();
+    return file;
+  }
+
   Scratch scratch_;
+
+ private:
+  std::string path_;
+};
+
+class LargeModel : public Large {
+ protected:
+  LargeModel() : Large("large.gguf") {
+    write_drawn_file(path(), {.hidden = 768, .intermediate = 2048, .layers = 32, .heads = 12});
+  }
 };
 
 TEST_F(LargeModel, RunsInHalfItsSizeWithTheSameReplies) {
@@ -181,9 +200,7 @@ TEST_F(LargeModel, ADamagedWeightCacheIsMendedWhileItStreams) {
   const std::string budget = " --memory " + std::to_string(size / 2);
   const Outcome good = run(scratch_, "run " + words() + budget);
   ASSERT_EQ(good.code, 0) << good.err;
-  fs::path file;
-  for (const auto& each : fs::recursive_directory_iterator(scratch_.path()))
-    if (each.path().extension() == ".weights") file = each.path();
+  const fs::path file = cache_file();
   ASSERT_FALSE(file.empty());
   const std::string content = read_file(file);
   const Philox random(9);
@@ -294,6 +311,88 @@ TEST_F(LargeModel, ThePlanSaysWhatIsHeldAndWhatStreams) {
   EXPECT_NE(people.out.find("weighed:"), std::string::npos);
   EXPECT_NE(people.out.find("stream "), std::string::npos);
 }
+
+/// As other tools, and this program with `--packed`, leave them.
+class LargeDirectory : public Large, public ::testing::WithParamInterface<std::string_view> {
+ protected:
+  LargeDirectory() : Large("large") {
+    const bool packed = GetParam() == "packed";
+    const std::string_view method = packed ? "gptq" : GetParam();
+    Json config = martlet::testing::small_llama_config();
+    config.set("hidden_size", 768)
+        .set("intermediate_size", 2048)
+        .set("num_hidden_layers", method == "gptq" ? kLayersOfFourBits : kLayersOfEightBits)
+        .set("num_attention_heads", 12)
+        .set("num_key_value_heads", 4);
+    martlet::testing::write_quantised_directory(packed ? source() : path(), config, method, 1);
+    if (packed) {
+      // Its matrices are q4_0 already: what is asked for is kept in its martlet.toml.
+      const std::string apply = "apply " + source() + " quantize to=q4_0 pattern='layers.**' --packed -o ";
+      EXPECT_EQ(run(scratch_, apply + path()).code, 0);
+    }
+  }
+
+  static constexpr int kLayersOfFourBits = 56, kLayersOfEightBits = 30;
+  std::string source() const { return scratch_.path() + "/source"; }
+  int64_t size() const { return static_cast<int64_t>(fs::file_size(path() + "/model.safetensors")); }
+  std::string half() const { return " --memory " + std::to_string(size() / 2); }
+
+  /// A byte of the kept weights is flipped; `ids` are what is replied.
+  void expect_damage_is_mended(const std::vector<std::string>& ids) const {
+    const fs::path file = cache_file();
+    const auto content = [&file] {
+      const std::string bytes = read_file(file);
+      return checksum(std::as_bytes(std::span(bytes)));
+    };
+    const uint32_t good = content();
+    std::fstream raw(file, std::ios::in | std::ios::out | std::ios::binary);
+    const auto at = static_cast<std::streamoff>(fs::file_size(file) / 2);
+    raw.seekg(at);
+    const int byte = raw.get();
+    raw.seekp(at);
+    raw.put(static_cast<char>(byte ^ 0x20));
+    raw.close();
+    ASSERT_NE(content(), good);
+    EXPECT_LT(peak_bytes(words() + half()), size() / 2) << "what is made anew is one matrix";
+    EXPECT_EQ(ids_of(read_file(scratch_.path() + "/out")), ids);
+    EXPECT_EQ(content(), good);
+  }
+};
+
+TEST_P(LargeDirectory, StreamsInHalfItsSizeWithTheSameReplies) {
+  const Outcome free = run(scratch_, "run " + words() + " --weight-cache off");
+  ASSERT_EQ(free.code, 0) << free.err;
+  for (int start = 0; start < 2; ++start) {
+    const Outcome streamed = run(scratch_, "run " + words() + half());
+    ASSERT_EQ(streamed.code, 0) << streamed.err;
+    EXPECT_EQ(ids_of(streamed.out), ids_of(free.out)) << "start " << start;
+    EXPECT_NE(streamed.err.find("blocks held"), std::string::npos) << streamed.err;
+  }
+  const Outcome held = run(scratch_, "run " + words());
+  EXPECT_EQ(ids_of(held.out), ids_of(free.out)) << "from the same file, mapped";
+  const std::string words = "explain run " + path() + " --prompt-tokens 8 -n 8 --analyze --json" + half();
+  const Outcome told = run(scratch_, words);
+  ASSERT_EQ(told.code, 0) << told.err;
+  const Json plan = Json::parse(told.out, "plan");
+  EXPECT_GT(plan.at("memory").at("streamed_bytes").integer(), 0);
+  EXPECT_LE(plan.at("memory").at("total_bytes").integer(), size() / 2);
+  EXPECT_LE(plan.at("measured").at("process_bytes").integer(), size() / 2);
+  expect_damage_is_mended(ids_of(free.out));
+}
+
+TEST_P(LargeDirectory, NoStartHoldsItsWeightsTwice) {
+  constexpr int64_t kBesideWeights = 40 << 20;
+  for (const std::string_view start : {"first", "second", "without a cache"}) {
+    const std::string how = start == "without a cache" ? " --weight-cache off" : "";
+    EXPECT_LT(peak_bytes(words() + how), size() + kBesideWeights) << start;
+  }
+  fs::remove_all(scratch_.path() + "/cache");
+  for (const std::string_view start : {"first", "second"})
+    EXPECT_LT(peak_bytes(words() + half()), size() / 2) << start << ", streaming";
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, LargeDirectory, ::testing::Values("gptq", "bitsandbytes", "packed"),
+                         [](const auto& its) { return std::string(its.param); });
 
 }  // namespace
 }  // namespace martlet::cli
