@@ -43,6 +43,7 @@ KINDS = {
     "compressed-bytes-asymmetric": (compressed, dict(kind="int-quantized", bits=8, symmetric=False, group=-1)),
     "bitsandbytes": (bitsandbytes, {}),
 }
+UNKEPT = {"gptq-8-asymmetric", "gptq-narrow-groups", "compressed-8", "compressed-bytes-asymmetric"}
 # Scales that f16 rounds: SCB is f32.
 ROUNDED = {"bitsandbytes"}
 
@@ -105,6 +106,22 @@ def test_kept_packed_a_directory_gives_the_same_scores(kind, tmp_path):
     assert np.array_equal(scores(tmp_path / "packed", ids), scores(tmp_path / "model", ids))
     layers = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("model", "packed")]
     assert layers[1] < 1.25 * layers[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_kept_gives_the_same_scores(kind, tmp_path):
+    write, options = KINDS[kind]
+    checkpoints.write(tmp_path / "model", drawn(11), write, **options)
+
+    def scores_with(cache):
+        words = ["logits", tmp_path / "model", "--weight-cache", cache, "--ids", "1,5,9,20", "-o", tmp_path / "scores.npy"]
+        subprocess.run([PROGRAM, *words], check=True)
+        return np.load(tmp_path / "scores.npy")
+    expected = scores_with("off")
+    for _ in range(2):
+        assert np.array_equal(scores_with(tmp_path / "kept"), expected)
+    # Of these no matrix has a layout for the processor.
+    assert len(list((tmp_path / "kept").glob("*.weights"))) == (kind not in UNKEPT)
 
 
 def test_matrices_stay_in_few_bits(tmp_path):
