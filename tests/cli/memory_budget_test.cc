@@ -92,6 +92,15 @@ class Large : public ::testing::Test {
     return usage.ru_maxrss * int64_t{1024};
   }
 
+  /// `run` within the limit of a group.
+  Outcome run_in(const MemoryGroup& group, const std::string& its_words) const {
+    const std::string out = scratch_.path() + "/out", err = scratch_.path() + "/err";
+    const std::string command = "sh -c 'echo $$ > " + group.folder + "/cgroup.procs && exec " +
+                                MARTLET_PROGRAM + " run " + its_words + "' > " + out + " 2> " + err;
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out), read_file(err)};
+  }
+
   fs::path cache_file() const {
     fs::path file;
     for (const auto& each : fs::recursive_directory_iterator(scratch_.path()))
@@ -126,12 +135,9 @@ TEST_F(LargeModel, RunsInHalfItsSizeWithTheSameReplies) {
   // From the first start on, which rearranges the weights.
   fs::remove_all(scratch_.path() + "/cache");
   for (int start = 0; start < 2; ++start) {
-    const std::string out = scratch_.path() + "/out";
-    const std::string command = "sh -c 'echo $$ > " + group.folder + "/cgroup.procs && exec " +
-                                MARTLET_PROGRAM + " run " + words() + budget + "' > " + out + " 2> " +
-                                scratch_.path() + "/err";
-    EXPECT_EQ(std::system(command.c_str()), 0) << read_file(scratch_.path() + "/err");
-    EXPECT_EQ(ids_of(read_file(out)), ids_of(free.out)) << "start " << start;
+    const Outcome limited = run_in(group, words() + budget);
+    EXPECT_EQ(limited.code, 0) << limited.err;
+    EXPECT_EQ(ids_of(limited.out), ids_of(free.out)) << "start " << start;
   }
 }
 
@@ -241,11 +247,7 @@ TEST_F(LargeModel, WithoutABudgetItKeepsWithinWhatIsFree) {
   const auto in_group = [&](int64_t limit) -> std::optional<Outcome> {
     const MemoryGroup group(limit);
     if (group.folder.empty()) return std::nullopt;
-    const std::string out = scratch_.path() + "/out", err = scratch_.path() + "/err";
-    const std::string command = "sh -c 'echo $$ > " + group.folder + "/cgroup.procs && exec " +
-                                MARTLET_PROGRAM + " run " + words() + "' > " + out + " 2> " + err;
-    const int status = std::system(command.c_str());
-    return Outcome{WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out), read_file(err)};
+    return run_in(group, words());
   };
   for (int start = 0; start < 2; ++start) {
     if (start == 0) fs::remove_all(scratch_.path() + "/cache");
@@ -389,6 +391,15 @@ TEST_P(LargeDirectory, NoStartHoldsItsWeightsTwice) {
   fs::remove_all(scratch_.path() + "/cache");
   for (const std::string_view start : {"first", "second"})
     EXPECT_LT(peak_bytes(words() + half()), size() / 2) << start << ", streaming";
+}
+
+TEST_P(LargeDirectory, TheFirstStartKeepsWithinALimitOfTheSystem) {
+  const Outcome free = run(scratch_, "run " + words() + " --weight-cache off");
+  const MemoryGroup group(size() / 2);
+  if (group.folder.empty()) GTEST_SKIP() << "no control group of memory can be made here";
+  const Outcome limited = run_in(group, words() + half());
+  EXPECT_EQ(limited.code, 0) << limited.err;
+  EXPECT_EQ(ids_of(limited.out), ids_of(free.out));
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, LargeDirectory, ::testing::Values("gptq", "bitsandbytes", "packed"),
