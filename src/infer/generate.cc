@@ -132,11 +132,14 @@ class Generation {
   /// Takes over what the source has read; false while it has not read enough.
   static bool take_shared(Sequence& sequence) {
     if (sequence.source == nullptr) return true;
+    if (sequence.source->forgotten > 0) {  // what it read is gone
+      sequence.source = nullptr;
+      return true;
+    }
     if (sequence.source->cache.length() < sequence.shared) return false;
-    std::vector<int32_t>& unread = sequence.unread;
-    unread.erase(unread.begin(), unread.begin() + sequence.shared - sequence.cache.length());
-    sequence.cache.copy_prefix(sequence.source->cache, sequence.shared,
-                               static_cast<int64_t>(sequence.prompt->size()));
+    const auto read = sequence.unread.begin();
+    sequence.unread.erase(read, read + (sequence.shared - sequence.cache.length()));
+    sequence.cache.copy_prefix(sequence.source->cache, sequence.shared);
     sequence.source = nullptr;
     return true;
   }

@@ -10,9 +10,9 @@ namespace martlet::infer {
 /// Positions that one forward takes at most while prompts are read: bounds the memory of activations.
 inline constexpr int64_t kPrefillTokens = 512;
 
-/// Tiles of a layer's keys, and as many of its values, that a cache has which began with what the first
-/// forward of a prompt brings and doubled until `positions` had room.
-int64_t tiles_of_growing(int64_t prompt_tokens, int64_t positions);
+/// Tiles of a layer's keys, and as many of its values, of a cache that holds so many positions, the lead
+/// counted: a power of two, however it came to hold them.
+int64_t tiles_with_room(int64_t positions);
 
 /// Keys and values of one sequence, in tiles in the format of each layer, whose memory doubles when it is
 /// full.
@@ -30,11 +30,10 @@ class GrowingKvCache final : public nn::KvCache {
     return std::max<int64_t>(0, layers_.at(static_cast<size_t>(layer)).count - lead_);
   }
   int64_t lead() const { return lead_; }
-  /// Becomes a copy of the other's first `length` positions, with the room that reading them as the beginning
-  /// of a prompt of so many tokens would have made.
-  void copy_prefix(const GrowingKvCache& other, int64_t length, int64_t prompt_tokens);
-  /// The same of one layer and all positions of these tiles, the lead counted.
-  void put(int64_t layer, const ops::KeyValueTiles& tiles, int64_t prompt_tokens);
+  /// Becomes a copy of the other's first `length` positions.
+  void copy_prefix(const GrowingKvCache& other, int64_t length);
+  /// Puts a copy of these tiles in the place of what a layer holds.
+  void put(int64_t layer, const ops::KeyValueTiles& tiles);
   /// Forgets all positions from `length` on, and the lead with the first.
   void truncate(int64_t length);
   int64_t byte_count() const;

@@ -25,24 +25,24 @@ std::string hash_of(std::span<const int32_t> ids) {
   return data::text_of(data::hash128(std::as_bytes(ids)));
 }
 
+using Layers = std::vector<ops::KeyValueTiles>;
+
 /// How the tiles of every layer are laid out: [layers, 3] i32, format, head_dim and value_dim.
-Tensor layouts_of(const GrowingKvCache& cache) {
+Tensor layouts_of(const Layers& layers) {
   std::vector<int32_t> numbers;
-  for (int64_t layer = 0; layer < cache.layer_count(); ++layer) {
-    const ops::KeyValueTiles tiles = cache.tiles(layer);
+  for (const ops::KeyValueTiles& tiles : layers) {
     numbers.push_back(static_cast<int32_t>(tiles.format));
     numbers.push_back(static_cast<int32_t>(tiles.head_dim));
     numbers.push_back(static_cast<int32_t>(tiles.value_dim));
   }
-  return Tensor::from(numbers, {cache.layer_count(), 3});
+  return Tensor::from(numbers, {static_cast<int64_t>(layers.size()), 3});
 }
 
 /// Of the ids and the tiles of all layers, in order.
-std::string hash_of(const Tensor& ids, const GrowingKvCache& cache) {
+std::string hash_of(const Tensor& ids, const Layers& layers) {
   std::string hashes = data::text_of(data::hash128(bytes_of(ids)));
-  hashes += data::text_of(data::hash128(bytes_of(layouts_of(cache))));
-  for (int64_t layer = 0; layer < cache.layer_count(); ++layer) {
-    const ops::KeyValueTiles tiles = cache.tiles(layer);
+  hashes += data::text_of(data::hash128(bytes_of(layouts_of(layers))));
+  for (const ops::KeyValueTiles& tiles : layers) {
     hashes += data::text_of(data::hash128(bytes_of(tiles.keys)));
     hashes += data::text_of(data::hash128(bytes_of(tiles.values)));
   }
@@ -73,21 +73,24 @@ class Entry {
     return ids.to_vector<int32_t>();
   }
 
-  /// Fills the cache of a prompt of so many tokens with all positions. Throws BadInput where they are not
-  /// what was written.
-  void fill(GrowingKvCache& cache, int64_t positions, int64_t prompt_tokens) const {
-    const Tensor layouts = tensors_.tensor("layouts");
+  /// Fills `cache` with the first `length` positions. Throws BadInput where what is there is not what was
+  /// written.
+  void fill(GrowingKvCache& cache, int64_t length) const {
+    const Tensor layouts = tensors_.tensor("layouts"), all_ids = tensors_.tensor("ids");
     if (layouts.dtype() != DType::kI32 || layouts.shape() != Shape{cache.layer_count(), 3})
       bad_input("layouts are {}", layouts.to_string());
     const std::vector<int32_t> numbers = layouts.to_vector<int32_t>();
+    Layers layers;
     for (int64_t layer = 0; layer < cache.layer_count(); ++layer)
-      cache.put(layer, tiles(layer, std::span(numbers).subspan(static_cast<size_t>(3 * layer), 3), positions),
-                prompt_tokens);
-    const std::string hash = hash_of(tensors_.tensor("ids"), cache);
+      layers.push_back(tiles(layer, std::span(numbers).subspan(static_cast<size_t>(3 * layer), 3),
+                             cache.lead() + all_ids.element_count()));
+    const std::string hash = hash_of(all_ids, layers);
     const auto& metadata = file_.metadata();
     if (std::none_of(metadata.begin(), metadata.end(),
                      [&](const auto& pair) { return pair.first == kHash && pair.second == hash; }))
       bad_input("the hash does not agree");
+    for (int64_t layer = 0; layer < cache.layer_count(); ++layer)
+      cache.put(layer, layers[static_cast<size_t>(layer)].first(cache.lead() + length));
   }
 
  private:
@@ -147,19 +150,10 @@ int64_t PromptCache::load(std::span<const int32_t> prompt, GrowingKvCache& cache
       }
     if (most == 0) return 0;
     try {
-      const Entry entry(best);
-      const auto prompt_tokens = static_cast<int64_t>(prompt.size());
-      const auto positions = static_cast<int64_t>(entry.ids().size());
-      entry.fill(cache, cache.lead() + positions, prompt_tokens);
-      if (most < positions) {
-        GrowingKvCache beginning(cache.layer_count(), cache.lead());
-        beginning.copy_prefix(cache, most, prompt_tokens);
-        cache = std::move(beginning);
-      }
+      Entry(best).fill(cache, most);
       fs::last_write_time(best, fs::file_time_type::clock::now(), ignored);
       return most;
     } catch (const Error&) {
-      cache.truncate(0);
       fs::remove(best, ignored);
       // One that cannot be removed would be found for ever.
       if (fs::exists(best, ignored)) return 0;
@@ -169,14 +163,14 @@ int64_t PromptCache::load(std::span<const int32_t> prompt, GrowingKvCache& cache
 
 void PromptCache::keep(std::span<const int32_t> prompt, const GrowingKvCache& cache) const {
   const auto positions = static_cast<int64_t>(prompt.size());
-  GrowingKvCache own(cache.layer_count(), cache.lead());
-  own.copy_prefix(cache, positions, positions);
+  Layers layers;
+  for (int64_t layer = 0; layer < cache.layer_count(); ++layer)
+    layers.push_back(cache.tiles(layer).first(cache.lead() + positions));
   const Tensor ids = Tensor::from(std::vector<int32_t>(prompt.begin(), prompt.end()), {positions});
-  std::vector<formats::OutgoingTensor> tensors = {{"ids", ids}, {"layouts", layouts_of(own)}};
-  for (int64_t layer = 0; layer < own.layer_count(); ++layer) {
-    const ops::KeyValueTiles tiles = own.tiles(layer);
-    tensors.emplace_back(name_of(layer, "keys"), tiles.keys);
-    tensors.emplace_back(name_of(layer, "values"), tiles.values);
+  std::vector<formats::OutgoingTensor> tensors = {{"ids", ids}, {"layouts", layouts_of(layers)}};
+  for (size_t layer = 0; layer < layers.size(); ++layer) {
+    tensors.emplace_back(name_of(static_cast<int64_t>(layer), "keys"), layers[layer].keys);
+    tensors.emplace_back(name_of(static_cast<int64_t>(layer), "values"), layers[layer].values);
   }
   int64_t bytes = 0;
   for (const formats::OutgoingTensor& tensor : tensors) bytes += tensor.load().byte_count();
@@ -185,7 +179,7 @@ void PromptCache::keep(std::span<const int32_t> prompt, const GrowingKvCache& ca
     make_directories(own_);
     make_room(bytes);
     formats::write_safetensors(fmt::format("{}/{}{}", own_, hash_of(prompt), kExtension), tensors,
-                               {{std::string(kHash), hash_of(ids, own)}});
+                               {{std::string(kHash), hash_of(ids, layers)}});
   } catch (const Error&) {
     return;
   }

@@ -38,7 +38,7 @@ CpuFeatures detect() {
       features.avx512 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
   features.avx512_bf16 = features.avx512 && __builtin_cpu_supports("avx512bf16");
   features.amx_int8 = features.avx512_vnni && may_use_tiles();
-  features.is_intel = __builtin_cpu_is("intel") != 0;
+  features.is_intel = features.avx512_vnni && __builtin_cpu_is("intel") != 0;
 #endif
   return features;
 }
@@ -70,7 +70,7 @@ void limit_cpu_features(const CpuFeatures& at_most) {
                detected.avx512_vnni && at_most.avx512_vnni,
                detected.avx512_bf16 && at_most.avx512_bf16,
                detected.amx_int8 && at_most.amx_int8,
-               at_most.is_intel};
+               detected.avx512_vnni && at_most.avx512_vnni && at_most.is_intel};
 }
 
 }  // namespace martlet::ops

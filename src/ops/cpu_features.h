@@ -23,8 +23,8 @@ struct CpuFeatures {
 
 const CpuFeatures& cpu_features();
 
-/// Lowers what `cpu_features` reports (never raises, but for `is_intel`, which is taken as it is), so
-/// that tests can run every kernel the machine has. Not while operations run.
+/// Lowers what `cpu_features` reports (never raises, but for `is_intel`, which is taken as it is where there
+/// is a choice), so that tests can run every kernel the machine has. Not while operations run.
 void limit_cpu_features(const CpuFeatures& at_most);
 
 }  // namespace martlet::ops

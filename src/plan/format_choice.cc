@@ -45,7 +45,8 @@ nn::Effect effect_of(const nn::Rewrite& rewrite, const nn::ModulePtr& tree, Json
 int64_t cache_bytes(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal, ops::CacheFormat format) {
   const nn::Effect effect =
       effect_of(compress::kKvCache, tree, Json().set("format", std::string(ops::name_of(format))));
-  return goal.batch * cache_tiles(goal) * (nn::cache_tile_bytes(tree) + effect.cache_tile_bytes);
+  return goal.batch * cache_tiles(goal, tree->shape()) *
+         (nn::cache_tile_bytes(tree) + effect.cache_tile_bytes);
 }
 
 /// The matrices of each block, in bytes; empty where any is packed already.

@@ -67,8 +67,8 @@ std::string reason_to_reject(const nn::Rewrite& rewrite, const std::optional<nn:
 
 }  // namespace
 
-int64_t cache_tiles(const RunGoal& goal) {
-  return infer::tiles_of_growing(goal.prompt_tokens, goal.prompt_tokens + goal.new_tokens);
+int64_t cache_tiles(const RunGoal& goal, const nn::ModelShape& shape) {
+  return infer::tiles_with_room(shape.lead_positions + goal.prompt_tokens + goal.new_tokens);
 }
 
 RunForecast forecast_memory(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal) {
@@ -76,7 +76,7 @@ RunForecast forecast_memory(const std::shared_ptr<nn::Model>& tree, const RunGoa
   const auto f32 = static_cast<int64_t>(sizeof(float));
   RunForecast forecast;
   forecast.weight_bytes = nn::measure(*tree).bytes;
-  forecast.cache_bytes = goal.batch * cache_tiles(goal) * nn::cache_tile_bytes(tree);
+  forecast.cache_bytes = goal.batch * cache_tiles(goal, shape) * nn::cache_tile_bytes(tree);
   const int64_t tokens = std::min(infer::kPrefillTokens, goal.batch * goal.prompt_tokens);
   const int64_t inner = std::max(widest_attention(tree), 2 * widest_inner(tree)) + 3 * shape.hidden_size;
   const int64_t scores = goal.batch * goal.scores * 2 * shape.vocabulary_size;

@@ -46,7 +46,7 @@ struct RunPlan {
 std::vector<std::string> weight_types(const nn::Module& tree);
 
 /// How many tiles of 64 positions the cache of a sequence has room for at the end (infer/kv_cache.h).
-int64_t cache_tiles(const RunGoal& goal);
+int64_t cache_tiles(const RunGoal& goal, const nn::ModelShape& shape);
 
 /// The bytes alone.
 RunForecast forecast_memory(const std::shared_ptr<nn::Model>& tree, const RunGoal& goal);

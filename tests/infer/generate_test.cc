@@ -209,6 +209,21 @@ TEST_F(Generate, ASlidingContextChoosesFromTheFirstIdAndTheNewestThatFit) {
   }
 }
 
+TEST_F(Generate, WhatASlidingContextForgotIsNotTakenByOthers) {
+  GenerationOptions options;
+  options.max_new_tokens = 5;
+  options.context = ContextPolicy::kSlide;
+  // The first one's first token fills the context, before the second has taken what they share.
+  std::vector<std::vector<int32_t>> asked(2, std::vector<int32_t>(64));
+  for (size_t i = 0; i < 64; ++i) asked[0][i] = asked[1][i] = static_cast<int32_t>(i * 37 % 97);
+  asked[1].resize(61);
+  asked[1].back() = 5;
+  std::vector<std::vector<int32_t>> alone;
+  for (const std::vector<int32_t>& prompt : asked)
+    alone.push_back(generate(*model_.tree, std::span(&prompt, 1), options)[0].ids);
+  EXPECT_EQ(ids_of(generate(*model_.tree, asked, options)), alone);
+}
+
 TEST_F(Generate, WithoutAPolicyAReplyEndsWhereTheContextIsFull) {
   GenerationOptions options;
   options.max_new_tokens = 80;

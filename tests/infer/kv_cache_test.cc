@@ -14,38 +14,36 @@ void append(GrowingKvCache& cache, int64_t positions) {
     cache.append(layer, ops::CacheFormat::kF16, all, all);
 }
 
-/// As a prompt is read, then token after token.
-void read(GrowingKvCache& cache, int64_t prompt, int64_t positions) {
-  while (cache.length() < prompt) append(cache, std::min(kPrefillTokens, prompt - cache.length()));
-  while (cache.length() < positions) append(cache, 1);
+int64_t tiles_of(const GrowingKvCache& cache) {
+  GrowingKvCache one_tile(1);
+  append(one_tile, 1);
+  return cache.byte_count() / one_tile.byte_count();
 }
 
-TEST(GrowingKvCacheTest, TakesTheTilesThatAreForecast) {
-  for (const int64_t prompt : {1, 60, 64, 65, 500, 512, 513, 1300})
-    for (const int64_t more : {0, 1, 100, 900}) {
-      GrowingKvCache cache(2);
-      read(cache, prompt, prompt + more);
-      GrowingKvCache one_tile(2);
-      append(one_tile, 1);
-      EXPECT_EQ(cache.byte_count(), tiles_of_growing(prompt, prompt + more) * one_tile.byte_count())
-          << prompt << " and " << more;
-    }
-}
-
-TEST(GrowingKvCacheTest, ACopiedBeginningGrowsAsOneThatWasRead) {
-  for (const int64_t prompt : {20, 100, 600, 1300, 2000})
-    for (const int64_t shared : {1, 10, 90, 511, 599, 1025, 1990}) {
-      if (shared >= prompt) continue;
-      GrowingKvCache source(2), read_whole(2), copied(2);
-      read(source, shared, shared);
-      copied.copy_prefix(source, shared, prompt);
-      for (const int64_t positions : {prompt, prompt + 300}) {
-        read(read_whole, prompt, positions);
-        read(copied, prompt, positions);
-        EXPECT_EQ(copied.byte_count(), read_whole.byte_count())
-            << shared << " of " << prompt << ", then " << positions;
+// Forecasts count on it.
+TEST(GrowingKvCacheTest, TakesAsManyTilesHoweverItsPositionsCame) {
+  for (const int64_t lead : {0, 32})
+    for (const int64_t prompt : {1, 60, 64, 65, 500, 512, 513, 950, 1300})
+      for (const int64_t piece : {int64_t{74}, kPrefillTokens}) {
+        GrowingKvCache read(1, lead), copied(1, lead);
+        if (lead > 0) append(read, lead);
+        while (read.length() < prompt) append(read, std::min(piece, prompt - read.length()));
+        EXPECT_EQ(tiles_of(read), tiles_with_room(lead + prompt)) << prompt << " by " << piece;
+        copied.copy_prefix(read, (prompt + 1) / 2);
+        EXPECT_EQ(tiles_of(copied), tiles_with_room(lead + (prompt + 1) / 2));
+        for (const GrowingKvCache& each : {read, copied}) {
+          GrowingKvCache grown = each;
+          append(grown, prompt + 300 - grown.length());
+          EXPECT_EQ(tiles_of(grown), tiles_with_room(lead + prompt + 300)) << prompt << " by " << piece;
+        }
       }
-    }
+}
+
+TEST(GrowingKvCacheTest, RoomIsAPowerOfTwo) {
+  EXPECT_EQ(tiles_with_room(1), 1);
+  EXPECT_EQ(tiles_with_room(64), 1);
+  EXPECT_EQ(tiles_with_room(65), 2);
+  EXPECT_EQ(tiles_with_room(300), 8);
 }
 
 }  // namespace

@@ -146,7 +146,8 @@ TEST_F(FormatChoiceTest, TheNeedsOfPackedBlocksAreWhatPackingMakesThem) {
       nn::apply_rewrite(model.tree, request, rewrites(), model.rewrites);
     EXPECT_EQ(nn::measure(*model.tree).bytes, each.plan.needs.outside + each.plan.needs.block_bytes())
         << each.formats.to_string();
-    EXPECT_EQ(goal_.batch * cache_tiles(goal_) * nn::cache_tile_bytes(model.tree), each.plan.needs.cache)
+    EXPECT_EQ(goal_.batch * cache_tiles(goal_, model.tree->shape()) * nn::cache_tile_bytes(model.tree),
+              each.plan.needs.cache)
         << each.formats.to_string();
   }
 }

@@ -133,7 +133,7 @@ Ints dot(Ints sums, Bytes codes, const int8_t* four) {
   return sums;
 }
 
-// What products of columns in pairs take, which these lanes alone have.
+// What products of columns in pairs and signed codes take, which these lanes alone have.
 
 /// sums + unsigned bytes * signed ones.
 inline Ints dot(Ints sums, Bytes codes, Bytes signed_bytes) {

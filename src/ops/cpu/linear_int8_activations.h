@@ -17,7 +17,7 @@
 namespace martlet::ops::cpu {
 namespace {
 
-// Chunks of a slice: it and a tile's share of it take 4 to 14 KiB of an L1 cache of 32 KiB.
+// Chunks of a slice: it and a tile's share of it take 4 to 14 KiB of an L1 cache of 32 KiB, 23 of one of 48.
 constexpr int64_t kSliceChunks = 2;
 constexpr int64_t kSliceBlocks = kSliceChunks * kChunkBlocks;
 // Loops that take sixteen rows at once read the codes of as many behind a narrower tile.

@@ -23,15 +23,15 @@ constexpr ManyRowsInt8Kernels kAmxFormats[] = {
 }  // namespace
 
 const Int8KernelSet& int8_kernels_amx() {
-  static const Int8KernelSet set = [] {
-    Int8KernelSet most = int8_kernels_avx512vnni();
-    most.name = "AMX INT8";
-    most.many = kAmxFormats;
-    most.begin_many = [] { begin_tiles(kTileShapes); };
-    most.end_many = end_tiles;
-    return most;
+  static const Int8KernelSet amx = [] {
+    Int8KernelSet set = int8_kernels_avx512vnni();
+    set.name = "AMX INT8";
+    set.many = kAmxFormats;
+    set.begin_many = [] { begin_tiles(kTileShapes); };
+    set.end_many = end_tiles;
+    return set;
   }();
-  return set;
+  return amx;
 }
 
 }  // namespace martlet::ops::cpu

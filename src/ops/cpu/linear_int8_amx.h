@@ -22,8 +22,9 @@ constexpr int kAmxColumns = 16;
 /// No tile of two dozen rows or more is narrower. Of rows behind a narrower tile's the products are garbage
 /// that nobody reads.
 constexpr int kLeastAmxColumns = 11;
-/// Blocks whose products are under way at a time.
+/// Blocks whose products are under way at a time: those of half a chunk.
 constexpr int kAmxBlocks = 4;
+static_assert(2 * kAmxBlocks == kChunkBlocks);
 
 using BlockProduct = int32_t[kAmxColumns * kRows];
 

@@ -18,8 +18,8 @@ constexpr int64_t kAhead = 2 << 10;
 // Lines that a block calls of the stream of weights. Processors read ahead by themselves as long as lines are
 // first touched in the order of memory. Zen 4 is held back by calls of every line: they cap a core at 22 GB/s
 // (q6_k, one core: 70 % of bare reading; 95 % without any, 98 % with one a block, which makes it begin early
-// enough behind the end of a page). Intel's cores are quicker with all (Xeon 6, two cores: q8_0 29.8 GB/s
-// with one, 36.6 with all, 32.6 in bare reading).
+// enough behind the end of a page). Intel's cores are quicker with all (a Xeon with AMX, two cores: q8_0 29.8
+// GB/s with one, 36.6 with all, 32.6 in bare reading).
 
 struct OneLine {
   template <int64_t kBytes>
