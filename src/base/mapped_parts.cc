@@ -38,7 +38,7 @@ MappedParts::MappedParts() {
         device >> std::dec >> mapping.part.inode >> std::ws;
     std::getline(words, path);
     if (permissions.size() < 4 || permissions[3] != 's' || !path.starts_with('/')) continue;
-    if (path.ends_with(" (deleted)")) continue;
+    mapping.removed = path.ends_with(" (deleted)");
     mapping.part.path = unescaped(path);
     mapping.read_only = permissions[1] != 'w';
     mappings_.push_back(std::move(mapping));
@@ -56,7 +56,7 @@ const MappedParts::Mapping* MappedParts::mapping_of(std::span<const std::byte> b
 
 std::optional<FilePart> MappedParts::find(std::span<const std::byte> bytes) const {
   const Mapping* mapping = mapping_of(bytes);
-  if (mapping == nullptr) return std::nullopt;
+  if (mapping == nullptr || mapping->removed) return std::nullopt;
   FilePart part = mapping->part;
   part.offset += reinterpret_cast<uintptr_t>(bytes.data()) - mapping->begin;
   return part;

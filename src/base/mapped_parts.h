@@ -35,6 +35,7 @@ class MappedParts {
     uintptr_t begin, end;
     FilePart part;
     bool read_only;
+    bool removed;  // no name leads to it any more
   };
   /// The one that holds all of these bytes, or null.
   const Mapping* mapping_of(std::span<const std::byte> bytes) const;

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/mapped_parts.h"
 #include "formats/names.h"
 #include "ops/packed/grouped.h"
 
@@ -118,6 +119,7 @@ void QuantisedParts::add(const std::string& module, const ops::GroupedMatrix& ma
   const OwnerScope owner(Owner::kWeights);
   result_.matrices.insert(name);
   made_.push_back(stored_weight(name, ops::pack_grouped(matrix)));
+  forget_mapped_files();  // what it was made of is read no more
   if (!matrix.order.empty()) result_.orders.emplace(name, Tensor::from(matrix.order, {matrix.columns}));
 }
 
