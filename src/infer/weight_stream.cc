@@ -16,6 +16,9 @@ using Clock = std::chrono::steady_clock;
 constexpr int64_t kPage = FileReader::kAlignment;
 // One read: large enough for the disk's own bandwidth, small enough for a stop to be seen.
 constexpr int64_t kReadBytes = int64_t{4} << 20;
+// While one waits for a processor that computes, the disk has the read of the other. Measured with both
+// processors busy: one reader 4.8 and 4.4 tokens/s, two 5.6 and 5.4.
+constexpr int kReaders = 2;
 // Weights that lie no further apart are read together.
 constexpr uint64_t kGap = uint64_t{64} << 10;
 // From so many bytes on, the allocator gives whole pages.
@@ -130,7 +133,7 @@ WeightStream::WeightStream(std::vector<StoredBlock> blocks, int64_t places) : bl
   const OwnerScope owner(Owner::kWeights);
   for (int64_t i = 0; i < places; ++i)
     places_.push_back({Tensor::empty({most}, DType::kU8), State::kFree, 0, false, nullptr});
-  reader_ = std::thread([this] { read_ahead(); });
+  for (int i = 0; i < kReaders; ++i) readers_.emplace_back([this] { read_ahead(); });
 }
 
 WeightStream::~WeightStream() {
@@ -139,19 +142,14 @@ WeightStream::~WeightStream() {
     stop_ = true;
   }
   changed_.notify_all();
-  reader_.join();
+  for (std::thread& reader : readers_) reader.join();
 }
 
 void WeightStream::read_ahead() {
   std::unique_lock lock(mutex_);
   while (true) {
     Place* place = nullptr;
-    changed_.wait(lock, [&] {
-      place = nullptr;
-      for (Place& each : places_)
-        if (each.state == State::kFree) place = &each;
-      return stop_ || place != nullptr;
-    });
+    changed_.wait(lock, [&] { return stop_ || (place = place_for_next()) != nullptr; });
     if (stop_) return;
     place->state = State::kReading;
     place->in_vain = false;
@@ -159,22 +157,31 @@ void WeightStream::read_ahead() {
     place->block = next_;
     next_ = (next_ + 1) % blocks_.size();
     StoredBlock& block = blocks_[place->block];
+    if (reading_++ == 0) reading_since_ = Clock::now();
     lock.unlock();
-    const Clock::time_point start = Clock::now();
     std::exception_ptr error;
     try {
       block.read(place->memory);
     } catch (...) {
       error = std::current_exception();
     }
-    const double seconds = seconds_since(start);
     lock.lock();
+    if (--reading_ == 0) traffic_.reading_seconds += seconds_since(reading_since_);
     place->error = error;
     place->state = place->in_vain ? State::kFree : State::kReady;
     traffic_.bytes += block.byte_count();
-    traffic_.reading_seconds += seconds;
     changed_.notify_all();
   }
+}
+
+WeightStream::Place* WeightStream::place_for_next() {
+  Place* place = nullptr;
+  for (Place& each : places_) {
+    // Also one that is read in vain: a block is never read twice at once.
+    if (each.state == State::kReading && each.block == next_) return nullptr;
+    if (each.state == State::kFree) place = &each;
+  }
+  return place;
 }
 
 WeightStream::Place* WeightStream::find(size_t block) {
@@ -244,6 +251,7 @@ WeightStream::Traffic WeightStream::traffic() const {
 void WeightStream::reset_traffic() {
   const std::lock_guard lock(mutex_);
   traffic_ = {};
+  reading_since_ = Clock::now();
 }
 
 }  // namespace martlet::infer

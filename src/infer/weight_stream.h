@@ -1,14 +1,15 @@
 #pragma once
 
-// Weights that stay on disk and come to memory whenever their block runs: a thread of its own reads the next
+// Weights that stay on disk and come to memory whenever their block runs: threads of their own read the next
 // blocks into a few places while this one computes, round and round in the order of the blocks. The reads go
 // past the page cache: the disk writes into the places itself, no processor copies, and no other memory has
 // to make room.
 //
-// Invariants: a place is free, being read, ready, or in use; the reader alone fills places, whoever runs a
-// block alone uses them; blocks that run in another order are read when asked for, and reading ahead goes on
-// from there.
+// Invariants: a place is free, being read, ready, or in use; readers alone fill places, each its own, whoever
+// runs a block alone uses them; no block is read twice at once; blocks that run in another order are read
+// when asked for, and reading ahead goes on from there.
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -82,7 +83,7 @@ class WeightStream {
   /// What was read since the last `reset_traffic`.
   struct Traffic {
     int64_t bytes = 0;
-    double reading_seconds = 0;  ///< that the reader spent
+    double reading_seconds = 0;  ///< in which something was being read
     double waiting_seconds = 0;  ///< that blocks waited for it
   };
 
@@ -127,6 +128,8 @@ class WeightStream {
   };
 
   void read_ahead();
+  /// Free, for `next_`; null where there is none, or it is being read.
+  Place* place_for_next();
   Place* find(size_t block);
   void go_on_from(size_t block);
 
@@ -135,9 +138,11 @@ class WeightStream {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   size_t next_ = 0;  // block to be read
+  int reading_ = 0;  // readers that read
+  std::chrono::steady_clock::time_point reading_since_;
   bool stop_ = false;
   Traffic traffic_;
-  std::thread reader_;
+  std::vector<std::thread> readers_;
 };
 
 }  // namespace martlet::infer

@@ -1,9 +1,12 @@
 #include "infer/weight_stream.h"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
 #include <filesystem>
 #include <gtest/gtest.h>
+#include <mutex>
 #include <numeric>
 
 #include "base/checksum.h"
@@ -101,6 +104,39 @@ TEST_F(WeightStreamTest, ReadsNothingThatNobodyWaitsForWhileInOrder) {
   for (int pass = 0; pass < 10; ++pass)
     for (size_t layer = 0; layer < kLayers; ++layer) expect_read(stream, layer);
   EXPECT_LE(stream.traffic().bytes, 10 * stream.bytes_a_pass() + stream.place_bytes());
+}
+
+TEST_F(WeightStreamTest, TwoBlocksAreReadAtOnceAndNoneTwice) {
+  // Making a block anew is the part of reading it that is seen here.
+  std::mutex mutex;
+  std::condition_variable changed;
+  int now = 0, most = 0;
+  std::vector<int> of_block(kLayers);
+  std::vector<StoredBlock> all;
+  const auto file = std::make_shared<const FileReader>(path(), FileReader::Way::kPastCache);
+  for (size_t layer = 0; layer < kLayers; ++layer) {
+    nn::Parameter& parameter = layers_[layer]->weight;
+    StoredWeight stored{&parameter, file, kBefore + layer * static_cast<size_t>(parameter.byte_count())};
+    stored.checksum = 0;  // of nothing that is there
+    stored.remake = [&, layer](const Tensor&) {
+      std::unique_lock lock(mutex);
+      EXPECT_EQ(++of_block[layer], 1) << layer;
+      most = std::max(most, ++now);
+      changed.notify_all();
+      if (layer == 0) changed.wait_for(lock, std::chrono::seconds(10), [&] { return most > 1; });
+      changed.wait_for(lock, std::chrono::milliseconds(2), [] { return false; });
+      --now;
+      --of_block[layer];
+    };
+    all.emplace_back(std::vector<StoredWeight>{stored});
+  }
+  {
+    WeightStream stream(std::move(all), 3);
+    for (const size_t layer : {0, 1, 0, 0, 5, 6, 5, 0, 1, 2, 1, 1})
+      EXPECT_THROW(const WeightStream::Use use(stream, layer), Error)
+          << "what was made is not what was written";
+  }
+  EXPECT_EQ(most, 2);
 }
 
 TEST_F(WeightStreamTest, DamageIsToldWhenTheBlockIsWanted) {
