@@ -71,9 +71,13 @@ void RunModelFlags::declare_generating(Options& options) {
 }
 
 void RunModelFlags::declare_memory(Options& options) {
+  declare_memory(options,
+                 "memory that it may take, such as 6G: weights beyond it are read from disk while it runs");
+}
+
+void RunModelFlags::declare_memory(Options& options, std::string_view help) {
   plans_memory_ = true;
-  options.size("--memory", "SIZE", memory,
-               "memory that it may take, such as 6G: weights beyond it are read from disk while it runs");
+  options.size("--memory", "SIZE", memory, help);
 }
 
 models::OpenOptions RunModelFlags::run_options() {
@@ -152,6 +156,18 @@ void RunModelFlags::fit(models::OpenModel& opened, plan::RunGoal goal) {
   const plan::MemoryPlan plan = take(opened, choice, goal);
   if (memory > 0 || plan.streams())
     fmt::print(stderr, "{}\n", line_of(choice.best().formats, plan, goal, memory > 0));
+}
+
+void RunModelFlags::fit_both(models::OpenModel& opened, const std::string& other_name,
+                             models::OpenModel& other, const plan::RunGoal& goal) {
+  RunModelFlags half = *this;
+  half.memory = memory / 2;
+  half.fit(opened, goal);
+  if (memory == 0) return;
+  half.model = other_name;
+  half.rewrites.clear();
+  half.skip.clear();
+  half.fit(other, goal);
 }
 
 }  // namespace martlet::cli

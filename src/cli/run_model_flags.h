@@ -15,6 +15,7 @@ struct RunModelFlags : ModelFlags {
   void declare_generating(Options& options);
   /// --memory alone, for a verb that measures the model: nothing of what it computes may change.
   void declare_memory(Options& options);
+  void declare_memory(Options& options, std::string_view help);
 
   /// For a verb that only runs the model: products of packed weights take activations as int8, and what
   /// rewrites make of the weights is kept for the next start.
@@ -27,6 +28,9 @@ struct RunModelFlags : ModelFlags {
   /// `goal` says what it is to do. Tells people in a line on standard error. Throws kExhausted where no plan
   /// fits, with the smallest memory that would do.
   void fit(models::OpenModel& opened, plan::RunGoal goal);
+  /// The same of two models that run in turns, each within half of --memory. `other_name`: as it was given.
+  void fit_both(models::OpenModel& opened, const std::string& other_name, models::OpenModel& other,
+                const plan::RunGoal& goal);
 
   // The parts of `fit`, for a verb that tells more of them.
   /// What it may take; 0: as much as it wants.

@@ -106,10 +106,26 @@ const std::vector<float>* Importance::find(std::string_view path, int64_t column
   return &found->second;
 }
 
+int64_t importance_window(const nn::Model& model, const ImportanceOptions& options) {
+  const int64_t context = model.shape().max_positions;
+  return context > 0 ? std::min(options.window, context) : options.window;
+}
+
+int64_t importance_bytes(const nn::Model& model, const ImportanceOptions& options) {
+  int64_t columns = 0, widest = 0;
+  nn::walk_parameters(model, [&](const std::string&, nn::Parameter& parameter) {
+    if (parameter.shape().rank() != 2) return;
+    columns += parameter.shape()[1];
+    widest = std::max(widest, parameter.shape()[1]);
+  });
+  // Sums and their means; what a layer is given, as f32 and copied.
+  constexpr int64_t kOfColumn = sizeof(double) + sizeof(float), kOfValue = 2 * sizeof(float);
+  return columns * kOfColumn + widest * importance_window(model, options) * kOfValue;
+}
+
 Importance gather_importance(nn::Model& model, std::span<const int32_t> ids, const ImportanceOptions& options,
                              Progress& progress) {
-  const int64_t context = model.shape().max_positions;
-  const int64_t width = context > 0 ? std::min(options.window, context) : options.window;
+  const int64_t width = importance_window(model, options);
   int64_t windows = static_cast<int64_t>(ids.size()) / width;
   if (windows == 0)
     bad_input("the text has {} tokens; importance is taken over windows of {}, so give a longer text",

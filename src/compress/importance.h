@@ -31,6 +31,11 @@ struct ImportanceOptions {
   int64_t most_windows = 0;           ///< 0: all
 };
 
+/// Bytes of memory that `gather_importance` takes beside the model that it runs, at most.
+int64_t importance_bytes(const nn::Model& model, const ImportanceOptions& options = {});
+/// The tokens of a window: `options.window`, or the model's context where that is shorter.
+int64_t importance_window(const nn::Model& model, const ImportanceOptions& options = {});
+
 /// Runs the model over whole windows of the text. The tree is unchanged afterwards. Sums are taken in double,
 /// token after token: the result depends on model, ids and options alone. Throws BadInput when the text has
 /// no whole window, kInterrupted when a stop was requested.

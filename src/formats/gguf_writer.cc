@@ -57,6 +57,20 @@ std::string header_of(const GgufPairs& metadata, std::span<const OutgoingGgufTen
   return header;
 }
 
+/// `written`: called after each part.
+void write_parts(AtomicFile& file, const OutgoingGgufTensor& outgoing, const std::function<void()>& written) {
+  const uint64_t begin = file.position();
+  outgoing.in_parts([&](std::span<const std::byte> part) {
+    throw_if_interrupted();
+    file.write(part);
+    written();
+  });
+  const auto bytes = static_cast<int64_t>(file.position() - begin);
+  if (bytes != outgoing.byte_count())
+    failed("tensor {} was announced with {} bytes but has {}", in_quotes(outgoing.name),
+           outgoing.byte_count(), bytes);
+}
+
 void write_tensor(AtomicFile& file, const OutgoingGgufTensor& outgoing) {
   const Tensor tensor = outgoing.load().to(Device::kCpu).contiguous();
   const DType dtype = outgoing.type.packed != nullptr ? DType::kU8 : outgoing.type.dtype;
@@ -160,12 +174,16 @@ void write_gguf(const std::string& path, const GgufPairs& metadata,
   file.reserve(header.size() + total);
   file.write(header);
   progress.start("Writing", total, "B");
+  const auto advance = [&] { progress.advance(file.position() - header.size()); };
   for (const OutgoingGgufTensor& tensor : tensors) {
     throw_if_interrupted();
-    write_tensor(file, tensor);
+    if (tensor.in_parts)
+      write_parts(file, tensor, advance);
+    else
+      write_tensor(file, tensor);
     // The last tensor is filled up too: readers may take whole steps.
     file.write(std::string(aligned(file.position()) - file.position(), '\0'));
-    progress.advance(file.position() - header.size());
+    advance();
   }
   file.commit();
   progress.finish();

@@ -45,17 +45,19 @@ class GgufPairs {
 };
 
 /// A tensor to be written. `load` is called once, when its turn comes; it must give the shape and type
-/// announced here: dense elements, or for a packed type the rows as u8 [rows, bytes of a row].
+/// announced here: dense elements, or for a packed type the rows as u8 [rows, bytes of a row]. Or `in_parts`
+/// is, where it is given: exactly the same bytes, so that not even one tensor need be in memory as a whole.
 struct OutgoingGgufTensor {
   std::string name;
   Shape shape;  ///< row-major
   GgufTensorType type;
   std::function<Tensor()> load;
+  std::function<void(const TakeBytes& take)> in_parts = {};
 
   int64_t byte_count() const;
 };
 
-/// Writes the file whole or not at all. Never holds more than one tensor.
+/// Writes the file whole or not at all. Never holds more than one tensor, or one part of it.
 void write_gguf(const std::string& path, const GgufPairs& metadata,
                 std::span<const OutgoingGgufTensor> tensors, Progress& progress = no_progress());
 

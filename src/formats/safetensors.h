@@ -41,9 +41,6 @@ class SafetensorsFile {
 /// index must name plain files of the directory and exactly the tensors that they hold.
 TensorSource open_safetensors(const std::string& path);
 
-/// Takes bytes of a tensor, one part behind another.
-using TakeBytes = std::function<void(std::span<const std::byte> part)>;
-
 /// A tensor to be written. `load` is called once, when its turn comes, so that a model larger than memory can
 /// be written; it must give the shape and dtype announced here, on any device. Or `in_parts` is, which gives
 /// exactly the bytes of its elements, row-major, so that not even one tensor need be in memory as a whole.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,9 @@
 #include "tensor/tensor.h"
 
 namespace martlet::formats {
+
+/// Takes bytes of a tensor on its way to a file, one part behind another.
+using TakeBytes = std::function<void(std::span<const std::byte> part)>;
 
 /// A tensor as it lies in memory or in a mapped file: dense of `dtype`, or packed rows of `packed`.
 struct StoredTensor {

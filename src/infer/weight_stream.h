@@ -1,14 +1,15 @@
 #pragma once
 
-// Weights that stay on disk and come to memory whenever their block runs: a thread of its own reads the next
+// Weights that stay on disk and come to memory whenever their block runs: threads of their own read the next
 // blocks into a few places while this one computes, round and round in the order of the blocks. The reads go
 // past the page cache: the disk writes into the places itself, no processor copies, and no other memory has
 // to make room.
 //
-// Invariants: a place is free, being read, ready, or in use; the reader alone fills places, whoever runs a
-// block alone uses them; blocks that run in another order are read when asked for, and reading ahead goes on
-// from there.
+// Invariants: a place is free, being read, ready, or in use; readers alone fill places, piece by piece,
+// whoever runs a block alone uses them; no block is read twice at once; blocks that run in another order are
+// read when asked for, and reading ahead goes on from there.
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -47,6 +48,11 @@ class StoredBlock {
   /// Reads them to `place` u8 [byte_count() or more], on a page. Where the file ends too soon or a checksum
   /// does not agree, they are made anew, or where they cannot be, BadInput is thrown.
   void read(const Tensor& place);
+  // The same in pieces, by several threads: all of them, then `check` once with the bytes that each has
+  // given.
+  size_t piece_count() const { return pieces_.size(); }
+  int64_t read_piece(size_t piece, const Tensor& place) const;
+  void check(const Tensor& place, std::span<const int64_t> bytes_of_pieces);
   /// Lets the tree use them where `read` put them; the way back is `use_mapped`.
   void use(const Tensor& place) const;
   /// Lets the tree use them as they are mapped: slow, and right at any time.
@@ -59,20 +65,23 @@ class StoredBlock {
     int64_t bytes;
     int64_t at;  // in the place
   };
+  struct Piece {
+    size_t run;
+    int64_t begin;  // in the run
+    int64_t bytes;
+  };
   struct Part {
     StoredWeight stored;
     ops::Weight mapped;
     int64_t at;
     size_t run;
   };
-  /// Bytes of the run that the file has.
-  int64_t read_run(const Run& run, std::byte* to) const;
-  void check(const Tensor& place, std::span<const int64_t> bytes_of_runs);
   /// Whether the file has it now, too.
   bool mend(const Part& part, const Tensor& place) const;
 
   std::vector<Part> parts_;
   std::vector<Run> runs_;
+  std::vector<Piece> pieces_;
   int64_t byte_count_ = 0;
   bool checked_ = false;
 };
@@ -82,7 +91,7 @@ class WeightStream {
   /// What was read since the last `reset_traffic`.
   struct Traffic {
     int64_t bytes = 0;
-    double reading_seconds = 0;  ///< that the reader spent
+    double reading_seconds = 0;  ///< in which something was being read
     double waiting_seconds = 0;  ///< that blocks waited for it
   };
 
@@ -123,10 +132,22 @@ class WeightStream {
     State state = State::kFree;
     size_t block = 0;
     bool in_vain = false;  // nobody waits for what is being read
-    std::exception_ptr error;
+    std::exception_ptr error = nullptr;
+    uint64_t turn = 0;  // blocks that were begun before
+    size_t begun = 0;   // pieces
+    int readers = 0;    // that read one of them now
+    std::vector<int64_t> bytes_of_pieces = {};
   };
 
   void read_ahead();
+  /// Reads the next piece of a block, and whoever has read the last of them makes the block ready.
+  void read_piece(Place& place, std::unique_lock<std::mutex>& lock);
+  void finish(Place& place, std::unique_lock<std::mutex>& lock);
+  static bool has_more(const Place& place);
+  /// The earliest that has pieces nobody reads yet; null where there is none.
+  Place* place_begun();
+  /// Free, for `next_`; null where there is none, or it is being read.
+  Place* place_for_next();
   Place* find(size_t block);
   void go_on_from(size_t block);
 
@@ -135,9 +156,12 @@ class WeightStream {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   size_t next_ = 0;  // block to be read
+  uint64_t turn_ = 0;
+  int reading_ = 0;  // readers that read
+  std::chrono::steady_clock::time_point reading_since_;
   bool stop_ = false;
   Traffic traffic_;
-  std::thread reader_;
+  std::vector<std::thread> readers_;
 };
 
 }  // namespace martlet::infer

@@ -224,7 +224,8 @@ void apply_rewrites(OpenModel& model, const OpenOptions& options, const std::opt
 }  // namespace
 
 OpenModel open_model(const std::string& path, const OpenOptions& options) {
-  std::optional<SpillScope> spill;
+  std::optional<SpillScope> spill, made;
+  if (!options.spill_folder.empty()) made.emplace(options.spill_folder);
   if (options.weight_cache && options.check_kept_weights == WeightCache::Check::kLater)
     spill.emplace(options.weight_cache->folder);
   OpenModel model = built_model(path);

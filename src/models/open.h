@@ -44,6 +44,10 @@ struct OpenOptions {
   std::optional<WeightCachePlace> weight_cache = {};
   /// kLater also lets what is made on the way lie in a file of that folder rather than in memory.
   WeightCache::Check check_kept_weights = WeightCache::Check::kNow;
+  /// Where weights that are no file's as they are (those that another layout or a rewrite makes) lie in a
+  /// file without a name rather than in memory (tensor/spill.h): for a model that is read once, to be
+  /// written.
+  std::string spill_folder = {};
 };
 
 /// Opens a Hugging Face directory or a GGUF file and applies its rewrites. Throws BadInput.

@@ -12,6 +12,7 @@
 #include "formats/safetensors.h"
 #include "models/gguf_vocabulary.h"
 #include "models/rewrites_file.h"
+#include "models/row_parts.h"
 #include "models/tree_values.h"
 #include "models/weight_names.h"
 #include "nn/tree.h"
@@ -28,6 +29,9 @@ constexpr std::string_view kTokenizerFiles[] = {
     "merges.txt",        "tokenizer.model",       "vocab.txt"};
 constexpr std::string_view kOtherFiles[] = {"generation_config.json", "LICENSE", "README.md"};
 
+// Of an element that is loaded with its whole tensor: as it is read, unpacked, cast, and transposed.
+constexpr int64_t kBytesWhole = 4 * sizeof(float);
+
 /// A parameter as it will lie in the file.
 struct Part {
   TreeValue value;
@@ -40,6 +44,19 @@ struct Part {
   Tensor load() const {
     if (!value.weight.defined()) return value.tensor;
     return value.weight.is_packed() ? value.weight.unpack() : value.weight.dense();
+  }
+  void take_as(DType dtype, const formats::TakeBytes& take) const {
+    if (value.weight.defined()) {
+      take_in_parts(
+          value.weight, 1,
+          [&](const ops::Weight& rows) {
+            return ops::cast(rows.is_packed() ? rows.unpack() : rows.dense(), dtype);
+          },
+          take);
+      return;
+    }
+    const Tensor whole = ops::cast(value.tensor, dtype).to(Device::kCpu).contiguous();
+    take({whole.host_bytes(), static_cast<size_t>(whole.byte_count())});
   }
 };
 
@@ -67,6 +84,21 @@ class Gathering {
   /// For rewrites.safetensors.
   const std::vector<formats::OutgoingTensor>& own() const { return own_; }
   bool has(const std::string& name) const { return parts_.contains(name); }
+  /// The most memory that making a tensor takes, or a part of it where it is written so.
+  int64_t bytes_of_part() const {
+    int64_t most = 0;
+    for (const auto& [name, parts] : parts_) {
+      int64_t whole = 0;
+      for (const Part& part : parts) {
+        most = std::max(most, models::bytes_of_part(part.value.shape, 1));
+        whole += part.value.shape.element_count() * kBytesWhole;
+      }
+      if (is_transposed(parts.front().named.entry->hugging_face_form)) most = std::max(most, whole);
+    }
+    for (const formats::OutgoingTensor& tensor : own_)
+      most = std::max(most, tensor.shape.element_count() * kBytesWhole);
+    return most;
+  }
   /// The formats of tensors that stay packed, by name; null when there is none.
   Json packed_formats() const {
     Json formats;
@@ -96,10 +128,11 @@ class Gathering {
         bad_input("{} is laid out for running only; leave the rewrite int8_activations out", part.value.path);
       rows += part.value.weight.rows();
     }
-    return {name, {rows, parts.front().value.weight.storage().dim(1)}, DType::kU8, [parts] {
-              std::vector<Tensor> tensors;
-              for (const Part& part : parts) tensors.push_back(part.value.weight.storage());
-              return tensors.size() == 1 ? tensors.front() : ops::concat(tensors, 0);
+    return {name, Shape{rows, parts.front().value.weight.storage().dim(1)}, DType::kU8,
+            [parts](const formats::TakeBytes& take) {
+              for (const Part& part : parts)
+                take_in_parts(
+                    part.value.weight, 1, [](const ops::Weight& some) { return some.storage(); }, take);
             }};
   }
 
@@ -130,12 +163,20 @@ class Gathering {
       if (parts[i].dtype() != dtype) dtype = DType::kF32;
     }
     if (options_.dtype) dtype = *options_.dtype;
-    if (is_transposed(form)) std::swap(shape[0], shape[1]);
-    return {name, shape, dtype, [parts, form, dtype] {
+    if (is_transposed(form)) return transposed(name, std::move(parts), {shape[1], shape[0]}, dtype);
+    return {name, shape, dtype, [parts, dtype](const formats::TakeBytes& take) {
+              for (const Part& part : parts) part.take_as(dtype, take);
+            }};
+  }
+
+  /// Of which every part holds some of each row.
+  static formats::OutgoingTensor transposed(const std::string& name, std::vector<Part> parts,
+                                            const Shape& shape, DType dtype) {
+    return {name, shape, dtype, [parts = std::move(parts), dtype] {
               std::vector<Tensor> tensors;
               for (const Part& part : parts) tensors.push_back(ops::cast(part.load(), dtype));
               const Tensor whole = tensors.size() == 1 ? tensors.front() : ops::concat(tensors, 0);
-              return is_transposed(form) ? whole.transpose(0, 1).contiguous() : whole;
+              return whole.transpose(0, 1).contiguous();
             }};
   }
 
@@ -253,8 +294,9 @@ void save_model_into(const OpenModel& model, const std::string& directory, const
   const Gathering gathered(model, options);
   std::vector<formats::OutgoingTensor> tensors = gathered.plain();
   pass_on_ignored(model, gathered, tensors);
-  formats::write_safetensors_directory(directory, tensors);
   copy_companions(model, directory);
+  if (options.before_writing) options.before_writing(gathered.bytes_of_part());
+  formats::write_safetensors_directory(directory, tensors);
   if (!gathered.own().empty())
     formats::write_safetensors(fmt::format("{}/{}", directory, kRewriteTensorsFile), gathered.own());
   if (const std::string rewrites = rewrites_text(model.rewrites); !rewrites.empty())

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -13,6 +14,9 @@ struct SaveOptions {
   /// Packed matrices stay packed: the directory comes back without loss and without packing anew, and only
   /// this program reads it. Those that the family stores transposed become f32 all the same.
   bool keep_packed = false;
+  /// Called before the first weight is made, with the bytes of memory that making the largest part of a
+  /// tensor will take beside what the process holds; may throw.
+  std::function<void(int64_t bytes)> before_writing = {};
 };
 
 /// Writes a model as a Hugging Face directory: config.json, the weights under Hugging Face's names

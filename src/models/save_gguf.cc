@@ -1,12 +1,12 @@
 #include "models/save_gguf.h"
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 
 #include "base/error.h"
 #include "models/gguf_layout.h"
 #include "models/gguf_vocabulary.h"
+#include "models/row_parts.h"
 #include "models/tree_values.h"
 #include "models/weight_names.h"
 #include "nn/layers.h"
@@ -77,6 +77,17 @@ class GgufGathering {
     return all;
   }
   bool has(const std::string& name) const { return parts_.contains(name); }
+  /// The most memory that a part of any takes.
+  int64_t bytes_of_part() const {
+    int64_t most = 0;
+    for (const auto& [name, parts] : parts_)
+      for (const Part& part : parts) {
+        const bool in_heads = part.form() == Stored::kInterleavedHeads;
+        const int64_t unit = in_heads ? head_dim(part.value.path) : 1;
+        most = std::max(most, models::bytes_of_part(part.value.shape, unit));
+      }
+    return most;
+  }
 
  private:
   struct Part {
@@ -98,27 +109,38 @@ class GgufGathering {
     return module->shape().head_dim;
   }
 
-  /// The bytes of one parameter as the file has them.
-  static Tensor made(const Part& part, const formats::GgufTensorType& type, int64_t head_dim,
-                     const GgufSaveOptions& options) {
-    Tensor storage;
-    if (!part.value.weight.defined()) {
-      storage = ops::cast(part.form() == Stored::kPlusOne ? plus(part.value.tensor, 1) : part.value.tensor,
-                          type.dtype);
-    } else if (type.packed == nullptr) {
-      const ops::Weight& weight = part.value.weight;
-      storage = ops::cast(weight.is_packed() ? weight.unpack() : weight.dense(), type.dtype);
-    } else if (part.value.weight.is_interleaved()) {
-      bad_input("{} is laid out for running only; leave the rewrite int8_activations out", part.value.path);
-    } else if (part.value.weight.is_packed() && &part.value.weight.format() == type.packed) {
-      storage = part.value.weight.storage();
-    } else if (part.value.weight.type_name() == "int4_zero" && type.packed->name == "q5_0") {
-      storage = ops::int4_zero_as_q5_0(part.value.weight).storage();
-    } else {
-      storage = options.pack(part.value.path, part.value.weight, *type.packed).storage();
+  /// The bytes of one parameter as the file has them. `head_dim`: 1 where rows stay where they are.
+  static void take(const Part& part, const formats::GgufTensorType& type, int64_t head_dim,
+                   const GgufSaveOptions& options, const formats::TakeBytes& take) {
+    const auto in_order = [&](const Tensor& rows) {
+      return part.form() == Stored::kInterleavedHeads ? heads_in_pairs(rows.contiguous(), head_dim) : rows;
+    };
+    const ops::Weight& weight = part.value.weight;
+    if (weight.defined()) {
+      if (weight.is_interleaved() && type.packed != nullptr)
+        bad_input("{} is laid out for running only; leave the rewrite int8_activations out", part.value.path);
+      take_in_parts(
+          weight, head_dim,
+          [&](const ops::Weight& rows) { return in_order(made(part.value.path, rows, type, options)); },
+          take);
+      return;
     }
-    return part.form() == Stored::kInterleavedHeads ? heads_in_pairs(storage.contiguous(), head_dim)
-                                                    : storage;
+    const Tensor& tensor = part.value.tensor;
+    const Tensor stored =
+        in_order(ops::cast(part.form() == Stored::kPlusOne ? plus(tensor, 1) : tensor, type.dtype))
+            .to(Device::kCpu)
+            .contiguous();
+    take({stored.host_bytes(), static_cast<size_t>(stored.byte_count())});
+  }
+
+  /// Rows of the matrix at `path` in the file's type.
+  static Tensor made(std::string_view path, const ops::Weight& rows, const formats::GgufTensorType& type,
+                     const GgufSaveOptions& options) {
+    if (type.packed == nullptr) return ops::cast(rows.is_packed() ? rows.unpack() : rows.dense(), type.dtype);
+    if (rows.is_packed() && &rows.format() == type.packed) return rows.storage();
+    if (rows.type_name() == "int4_zero" && type.packed->name == "q5_0")
+      return ops::int4_zero_as_q5_0(rows).storage();
+    return options.pack(path, rows, *type.packed).storage();
   }
 
   formats::OutgoingGgufTensor joined(const std::string& name, std::vector<Part> parts) const {
@@ -137,24 +159,11 @@ class GgufGathering {
         bad_input("{} joins {} and {}, and a GGUF tensor has one type", name, name_of(tensor.type),
                   name_of(type));
     }
-    const int64_t dimension = form == Stored::kInterleavedHeads ? head_dim(parts.front().value.path) : 0;
-    tensor.load = [parts, type = tensor.type, dimension, &options = options_] {
-      if (parts.size() == 1) return made(parts.front(), type, dimension, options);
-      // Rows one after the other, packed or not.
-      std::vector<Tensor> pieces;
-      int64_t bytes = 0;
-      for (const Part& part : parts) {
-        pieces.push_back(made(part, type, dimension, options).contiguous());
-        bytes += pieces.back().byte_count();
-      }
-      const DType dtype = pieces.front().dtype();
-      Tensor whole = Tensor::empty({bytes / size_of(dtype)}, dtype);
-      std::byte* to = whole.mutable_host_bytes();
-      for (const Tensor& piece : pieces) {
-        std::memcpy(to, piece.host_bytes(), static_cast<size_t>(piece.byte_count()));
-        to += piece.byte_count();
-      }
-      return whole;
+    const int64_t dimension = form == Stored::kInterleavedHeads ? head_dim(parts.front().value.path) : 1;
+    // Rows one after the other, packed or not.
+    tensor.in_parts = [parts, type = tensor.type, dimension,
+                       &options = options_](const formats::TakeBytes& to) {
+      for (const Part& part : parts) take(part, type, dimension, options, to);
     };
     return tensor;
   }
@@ -168,12 +177,13 @@ class GgufGathering {
 
 formats::OutgoingGgufTensor passed_on(const std::string& name, const formats::TensorSource& source) {
   const formats::StoredTensor& stored = source.info(name);
-  return {name, stored.shape, {.dtype = stored.dtype, .packed = stored.packed}, [name, source] {
+  return {.name = name,
+          .shape = stored.shape,
+          .type = {.dtype = stored.dtype, .packed = stored.packed},
+          .load = {},
+          .in_parts = [name, source](const formats::TakeBytes& take) {
             const formats::StoredTensor& it = source.info(name);
-            return it.packed != nullptr
-                       ? Tensor::copy_from({it.data.get(), static_cast<size_t>(it.byte_count())},
-                                           {it.byte_count()}, DType::kU8)
-                       : source.tensor(name);
+            take_in_parts({it.data.get(), static_cast<size_t>(it.byte_count())}, take);
           }};
 }
 
@@ -261,6 +271,7 @@ void save_gguf(const OpenModel& model, const std::string& path, const GgufSaveOp
         {name, tensor.shape(), {.dtype = tensor.dtype()}, [tensor = tensor] { return tensor; }});
   for (formats::OutgoingGgufTensor& tensor : gathered.tensors()) tensors.push_back(std::move(tensor));
   add_types(tensors, options.file_type, pairs);
+  if (options.before_writing) options.before_writing(gathered.bytes_of_part());
   formats::write_gguf(path, pairs, tensors, progress);
 }
 

@@ -17,9 +17,6 @@ namespace {
 
 constexpr std::string_view kBlocks = "layers.*";
 constexpr int64_t kPlaces = 2;
-// Of the program and its libraries, those pages that a run touches: measured 21 to 24 MiB.
-constexpr int64_t kCode = int64_t{24} << 20;
-constexpr int64_t kLeastSpare = int64_t{16} << 20;
 constexpr int64_t kSpareShare = 50;  // a fiftieth
 
 std::string bytes_text(int64_t bytes) {
@@ -78,7 +75,7 @@ std::string why_not(const MemoryPlan& plan, const RunGoal& goal) {
       format_bytes(goal.memory), bytes_text(plan.least), bytes_text(needs.program), bytes_text(needs.outside),
       bytes_text(needs.cache), goal.batch * (goal.prompt_tokens + goal.new_tokens),
       bytes_text(needs.activations),
-      needs.beside > 0 ? fmt::format("{} the model that guesses, ", bytes_text(needs.beside)) : "",
+      needs.beside > 0 ? fmt::format("{} {}, ", bytes_text(needs.beside), goal.beside_is) : "",
       what_would_save(goal));
 }
 

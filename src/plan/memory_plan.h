@@ -13,13 +13,18 @@
 
 namespace martlet::plan {
 
+/// Of the program and its libraries, those pages that a run touches: measured 21 to 24 MiB.
+inline constexpr int64_t kCode = int64_t{24} << 20;
+/// Left alone at least: what forecasts are wrong by.
+inline constexpr int64_t kLeastSpare = int64_t{16} << 20;
+
 /// Bytes of memory that a run takes, by what for.
 struct MemoryNeeds {
   int64_t program = 0;  ///< what the process holds already besides weights, and its code
   int64_t outside = 0;  ///< weights outside of blocks, and those that cannot be read from a file again
   int64_t cache = 0;
   int64_t activations = 0;
-  int64_t beside = 0;                ///< another model (RunGoal)
+  int64_t beside = 0;                ///< of something else (RunGoal)
   std::vector<int64_t> blocks = {};  ///< weights of each block that can be
 
   int64_t block_bytes() const;

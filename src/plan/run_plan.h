@@ -3,6 +3,7 @@
 // The plan of `run` and `chat`: what happens to the model, what it will take, and what was not done and why.
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nn/apply_rewrite.h"
@@ -17,7 +18,8 @@ struct RunGoal {
   int64_t batch = 1;    ///< sequences that run together
   uint64_t memory = 0;  ///< bytes that may be used; 0: what the machine has
   int64_t scores = 1;   ///< positions of a sequence whose scores are wanted at once
-  int64_t beside = 0;   ///< bytes that another model takes meanwhile
+  int64_t beside = 0;   ///< bytes that something else takes meanwhile
+  std::string_view beside_is = "the model that guesses";
 };
 
 struct RunForecast {

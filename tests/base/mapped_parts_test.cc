@@ -37,6 +37,20 @@ TEST(MappedParts, PagesOfFilesAreLetGoAndOthersStay) {
   EXPECT_EQ(std::count(block.begin(), block.end(), 'x'), static_cast<int64_t>(kBytes));
 }
 
+TEST(MappedParts, AFileWithoutANameIsLetGoOfAndLiesNowhere) {
+  const TemporaryFolder folder;
+  write_file(folder / "f", std::string(kBytes, 'y'));
+  const MappedFile file(folder / "f");
+  std::filesystem::remove(folder / "f");
+  EXPECT_FALSE(MappedParts().find(file.bytes()).has_value());
+  const auto count = [&] { return std::count(file.bytes().begin(), file.bytes().end(), std::byte{'y'}); };
+  EXPECT_EQ(count(), static_cast<int64_t>(kBytes));
+  const int64_t held = process_memory().now;
+  forget_mapped(file.bytes());
+  EXPECT_LT(process_memory().now, held - static_cast<int64_t>(kBytes) / 2);
+  EXPECT_EQ(count(), static_cast<int64_t>(kBytes));
+}
+
 TEST(MappedParts, OneFileIsLetGoAndAnotherStays) {
   const TemporaryFolder folder;
   const auto touched = [](const MappedFile& file) {

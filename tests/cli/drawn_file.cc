@@ -32,7 +32,8 @@ void write_drawn_file(const std::string& path, const DrawnFileShape& shape) {
   models::OpenModel model;
   model.family = &models::family_named("llama");
   model.config = martlet::testing::small_llama_config();
-  model.config.set("hidden_size", shape.hidden)
+  model.config.set("vocab_size", shape.vocabulary)
+      .set("hidden_size", shape.hidden)
       .set("intermediate_size", shape.intermediate)
       .set("num_hidden_layers", shape.layers)
       .set("num_attention_heads", shape.heads)

@@ -12,9 +12,10 @@ struct DrawnFileShape {
   int64_t intermediate;
   int64_t layers;
   int64_t heads;  ///< a third of them hold keys and values
+  int64_t vocabulary = 97;
 };
 
-/// A GGUF file of a LLaMA with a vocabulary of 97, 256 positions and no tokenizer: q8_0 weights of drawn
+/// A GGUF file of a LLaMA with 256 positions and no tokenizer: q8_0 weights of drawn
 /// codes.
 void write_drawn_file(const std::string& path, const DrawnFileShape& shape);
 

@@ -91,6 +91,24 @@ TEST(GgufWriter, OneTensorIsLoadedAtATimeInTheOrderOfTheFile) {
   EXPECT_EQ(loaded, (std::vector<std::string>{"b", "a"}));
 }
 
+TEST(GgufWriter, ATensorMayComeInParts) {
+  const TemporaryDirectory directory;
+  const Tensor tensor = random_tensor({4, 8}, DType::kF32, 7);
+  const std::span<const std::byte> bytes(tensor.host_bytes(), static_cast<size_t>(tensor.byte_count()));
+  OutgoingGgufTensor outgoing{"a", {4, 8}, {.dtype = DType::kF32}, {}};
+  outgoing.in_parts = [&](const TakeBytes& take) {
+    take(bytes.first(20));
+    take(bytes.subspan(20));
+  };
+  write_gguf(directory / "parts.gguf", {}, std::vector{outgoing});
+  write_gguf(directory / "whole.gguf", {}, std::vector{dense("a", tensor)});
+  EXPECT_EQ(read_file(directory / "parts.gguf"), read_file(directory / "whole.gguf"));
+  outgoing.in_parts = [&](const TakeBytes& take) { take(bytes.first(20)); };
+  EXPECT_NE(std::string(error_of([&] { write_gguf(directory / "m.gguf", {}, std::vector{outgoing}); }).what())
+                .find("announced with 128 bytes but has 20"),
+            std::string::npos);
+}
+
 TEST(GgufWriter, WhatFailsLeavesTheOldFile) {
   const TemporaryDirectory directory;
   const std::string path = directory.put("m.gguf", "old");

@@ -1,9 +1,12 @@
 #include "infer/weight_stream.h"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
 #include <filesystem>
 #include <gtest/gtest.h>
+#include <mutex>
 #include <numeric>
 
 #include "base/checksum.h"
@@ -101,6 +104,67 @@ TEST_F(WeightStreamTest, ReadsNothingThatNobodyWaitsForWhileInOrder) {
   for (int pass = 0; pass < 10; ++pass)
     for (size_t layer = 0; layer < kLayers; ++layer) expect_read(stream, layer);
   EXPECT_LE(stream.traffic().bytes, 10 * stream.bytes_a_pass() + stream.place_bytes());
+}
+
+TEST_F(WeightStreamTest, SeveralBlocksAreReadAtOnceAndNoneTwice) {
+  // Making a block anew is the part of reading it that is seen here.
+  std::mutex mutex;
+  std::condition_variable changed;
+  int now = 0, most = 0;
+  std::vector<int> of_block(kLayers);
+  std::vector<StoredBlock> all;
+  const auto file = std::make_shared<const FileReader>(path(), FileReader::Way::kPastCache);
+  for (size_t layer = 0; layer < kLayers; ++layer) {
+    nn::Parameter& parameter = layers_[layer]->weight;
+    StoredWeight stored{&parameter, file, kBefore + layer * static_cast<size_t>(parameter.byte_count())};
+    stored.checksum = 0;  // of nothing that is there
+    stored.remake = [&, layer](const Tensor&) {
+      std::unique_lock lock(mutex);
+      EXPECT_EQ(++of_block[layer], 1) << layer;
+      most = std::max(most, ++now);
+      changed.notify_all();
+      if (layer == 0) changed.wait_for(lock, std::chrono::seconds(10), [&] { return most > 1; });
+      changed.wait_for(lock, std::chrono::milliseconds(2), [] { return false; });
+      --now;
+      --of_block[layer];
+    };
+    all.emplace_back(std::vector<StoredWeight>{stored});
+  }
+  {
+    WeightStream stream(std::move(all), 3);
+    for (const size_t layer : {0, 1, 0, 0, 5, 6, 5, 0, 1, 2, 1, 1})
+      EXPECT_THROW(const WeightStream::Use use(stream, layer), Error)
+          << "what was made is not what was written";
+  }
+  EXPECT_GE(most, 2);
+}
+
+TEST_F(WeightStreamTest, ABlockOfManyPiecesIsReadAsOne) {
+  constexpr int64_t kLong = 2'600'000;  // of f32: three pieces
+  std::vector<float> values(2 * kLong);
+  std::iota(values.begin(), values.end(), 1.0F);
+  write_file(folder_ / "long",
+             std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)));
+  const MappedFile mapped(folder_ / "long");
+  const auto file = std::make_shared<const FileReader>(folder_ / "long", FileReader::Way::kPastCache);
+  nn::AffineLinear first(kLong, 1, false), second(kLong, 1, false);
+  std::vector<StoredBlock> all;
+  for (nn::AffineLinear* layer : {&first, &second}) {
+    const uint64_t at = layer == &first ? 0 : kLong * sizeof(float);
+    layer->weight.set(Tensor::borrow({mapped.share(), mapped.bytes().data() + at}, {1, kLong}, DType::kF32));
+    all.emplace_back(std::vector<StoredWeight>{{&layer->weight, file, at}});
+    EXPECT_EQ(all.back().piece_count(), 3u);
+  }
+  WeightStream stream(std::move(all), 2);
+  const Philox random(3);
+  for (uint64_t draw = 0; draw < 20; ++draw) {
+    // In order first, then in any.
+    const size_t block = draw < 8 ? draw % 2 : random.below(draw, 2);
+    const WeightStream::Use use(stream, block);
+    const Tensor& value = (block == 0 ? first : second).weight.tensor();
+    EXPECT_TRUE(std::equal(value.data<float>(), value.data<float>() + kLong,
+                           values.begin() + static_cast<int64_t>(block) * kLong));
+  }
 }
 
 TEST_F(WeightStreamTest, DamageIsToldWhenTheBlockIsWanted) {

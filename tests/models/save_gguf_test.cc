@@ -9,9 +9,11 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/temporary_folder.h"
+#include "models/row_parts.h"
 #include "models/save.h"
 #include "nn/tree.h"
 #include "support/random_model.h"
+#include "tensor/allocator.h"
 
 namespace martlet::models {
 namespace {
@@ -91,6 +93,69 @@ TEST(SaveGgufTest, EveryFamilyIsWrittenOrRefusedByName) {
     EXPECT_EQ(family->config_to_gguf == nullptr, refused) << family->name;
     EXPECT_FALSE(family->transformers_class.empty() && family->name != "bert") << family->name;
   }
+}
+
+TEST(SaveGgufTest, LongMatricesAreWrittenInParts) {
+  const TemporaryFolder folder;
+  // Matrices of 4.5 million elements, of which two parts are made; heads of 64 rows change their order.
+  const int64_t hidden = 2112;
+  Json config = testing::small_llama_config();
+  config.set("hidden_size", hidden).set("num_hidden_layers", 1).set("num_attention_heads", 33);
+  config.set("num_key_value_heads", 3);
+  const OpenModel model = opened(config);
+  const int64_t whole = hidden * hidden * static_cast<int64_t>(sizeof(float));
+  int64_t announced = 0;
+  const auto note = [&](int64_t bytes) { announced = bytes; };
+  const auto most_beside = [&](const std::function<void()>& write) {
+    const int64_t before = total_memory_use(Device::kCpu).now;
+    reset_memory_peaks(Device::kCpu);
+    write();
+    return total_memory_use(Device::kCpu).peak - before;
+  };
+  EXPECT_LT(most_beside([&] { save_gguf(model, folder / "m.gguf", {.before_writing = note}); }), whole);
+  EXPECT_GT(announced, kPartElements * static_cast<int64_t>(sizeof(float)));
+  const OpenModel file = open_model(folder / "m.gguf");
+  EXPECT_EQ(values_of(file) == values_of(model), true);
+  GgufSaveOptions half = with_dtype(DType::kBF16);
+  half.before_writing = note;
+  EXPECT_LT(most_beside([&] { save_gguf(file, folder / "half.gguf", half); }), announced);
+  EXPECT_LT(most_beside(
+                [&] { save_model(model, folder / "half", {.dtype = DType::kBF16, .before_writing = note}); }),
+            announced);
+  // Vectors are f32 in a GGUF file, and of 16 bits in the directory.
+  const auto matrices_of = [](const std::string& path) {
+    auto values = values_of(open_model(path));
+    std::erase_if(values, [](const auto& each) { return each.first.find("norm") != std::string::npos; });
+    return values;
+  };
+  EXPECT_EQ(matrices_of(folder / "half.gguf") == matrices_of(folder / "half"), true);
+}
+
+TEST(SaveGgufTest, WhatOpeningMakesLiesInAFileWhereThatIsAskedFor) {
+  const TemporaryFolder folder;
+  Json config = testing::small_llama_config();
+  config.set("hidden_size", 1024).set("num_hidden_layers", 1);
+  const OpenModel model = opened(config);
+  save_gguf(model, folder / "m.gguf");
+  // Queries whose heads change their order.
+  const int64_t queries = int64_t{1024} * 1024 * static_cast<int64_t>(sizeof(float));
+  const auto held = [&](const OpenOptions& options) {
+    const int64_t before = total_memory_use(Device::kCpu).now;
+    const OpenModel file = open_model(folder / "m.gguf", options);
+    EXPECT_EQ(values_of(file) == values_of(model), true);
+    return total_memory_use(Device::kCpu).now - before;
+  };
+  EXPECT_GT(held({}), queries);
+  EXPECT_LT(held({.spill_folder = folder / "spilled"}), queries / 4);
+}
+
+TEST(SaveGgufTest, WhoSaysNoBeforeWritingLeavesNothing) {
+  const TemporaryFolder folder;
+  const auto refuse = [](int64_t) { bad_input("no"); };
+  EXPECT_THROW(save_gguf(opened(config_of("llama")), folder / "m.gguf", {.before_writing = refuse}), Error);
+  EXPECT_THROW(save_model(opened(config_of("llama")), folder / "m", {.before_writing = refuse}), Error);
+  EXPECT_FALSE(name_exists(folder / "m.gguf"));
+  EXPECT_FALSE(name_exists(folder / "m"));
 }
 
 TEST(SaveGgufTest, DtypesAreThoseAskedFor) {

@@ -31,8 +31,9 @@ int run_perplexity(std::span<const std::string> arguments) {
   const std::vector<int32_t> ids = ids_of_text(model, file);
   measured.begin = beginning_of(model);
   if (!options.given("context")) measured.context = usual_window(model);
-  flags.fit(model.opened(), {.prompt_tokens = measured.context, .new_tokens = 0, .scores = measured.context});
+  const plan::RunGoal goal{.prompt_tokens = measured.context, .new_tokens = 0, .scores = measured.context};
   if (against.empty()) {
+    flags.fit(model.opened(), goal);
     const eval::Perplexity result = eval::perplexity(model.tree(), ids, measured, *make_progress());
     if (json)
       fmt::print("{}\n", row_of(result).dump());
@@ -40,7 +41,8 @@ int run_perplexity(std::span<const std::string> arguments) {
       fmt::print("{}", lines_of(result, measured.context));
     return 0;
   }
-  const models::OpenModel other = models::open_model(resolve_model(against), {plan::rewrites(), {}, {}});
+  models::OpenModel other = models::open_model(resolve_model(against), {plan::rewrites(), {}, {}});
+  flags.fit_both(model.opened(), against, other, goal);
   const eval::Comparison result = eval::compare(model.tree(), *other.tree, ids, measured, *make_progress());
   if (json)
     fmt::print("{}\n", row_of(result).dump());

@@ -4,11 +4,14 @@
 
 #include "base/error.h"
 #include "base/human.h"
-#include "cli/model_flags.h"
+#include "base/process_memory.h"
 #include "cli/options.h"
 #include "cli/quality.h"
+#include "cli/run_model_flags.h"
 #include "cli/terminal.h"
 #include "cli/verbs/verbs.h"
+#include "cli/writing_memory.h"
+#include "models/row_parts.h"
 #include "nn/tree.h"
 #include "plan/catalogue.h"
 
@@ -16,7 +19,7 @@ namespace martlet::cli {
 namespace {
 
 struct QuantizeRequest {
-  ModelFlags model;
+  RunModelFlags model;
   std::string to = "q4_k_m";
   std::string importance;       ///< a text or a file of importance
   std::string save_importance;  ///< where to
@@ -25,13 +28,34 @@ struct QuantizeRequest {
   bool json = false;
 };
 
-compress::Importance importance_of(const infer::LanguageModel& model, const QuantizeRequest& request) {
-  if (compress::is_importance_file(request.importance))
-    return compress::read_importance(request.importance, model.files());
+infer::LanguageModel opened(const QuantizeRequest& request) {
+  models::OpenOptions options = request.model.open_options();
+  options.spill_folder = folder_beside(request.out);
+  return infer::LanguageModel::load(request.model.path(), options);
+}
+
+/// Refuses what could not be written before the model has run for hours.
+void require_memory_to_write(const nn::Model& model, const WritingMemory& budget) {
+  int64_t most = 0;
+  nn::walk_parameters(model, [&](const std::string&, nn::Parameter& parameter) {
+    most = std::max(most, models::bytes_of_part(parameter.shape(), 1));
+  });
+  budget.require(most);
+}
+
+/// What the model learns of a text. It runs within the budget, for which its tree may change: a model of its
+/// own.
+compress::Importance gathered(QuantizeRequest& request, const WritingMemory& budget) {
+  infer::LanguageModel model = opened(request);
+  require_memory_to_write(model.tree(), budget);
+  const std::vector<int32_t> ids = ids_of_text(model, request.importance);
   compress::ImportanceOptions options;
   options.begin = beginning_of(model);
-  compress::Importance importance = compress::gather_importance(
-      model.tree(), ids_of_text(model, request.importance), options, *make_progress());
+  request.model.fit(model.opened(), {.prompt_tokens = compress::importance_window(model.tree()),
+                                     .new_tokens = 0,
+                                     .beside = compress::importance_bytes(model.tree()),
+                                     .beside_is = "importance"});
+  compress::Importance importance = compress::gather_importance(model.tree(), ids, options, *make_progress());
   importance.data = request.importance;
   if (!request.save_importance.empty())
     compress::write_importance(importance, *model.files().family, request.save_importance);
@@ -83,8 +107,8 @@ Json row_of(const Sizes& before, const Sizes& after) {
   return row.set("elements_by_type", types);
 }
 
-void report(const infer::LanguageModel& before, const QuantizeRequest& request) {
-  const models::OpenModel after = models::open_model(request.out, {plan::rewrites(), {}, {}});
+void report(infer::LanguageModel& before, QuantizeRequest& request) {
+  models::OpenModel after = models::open_model(request.out, {plan::rewrites(), {}, {}});
   const Sizes old_sizes = sizes_of(before.tree());
   const Sizes new_sizes = sizes_of(*after.tree);
   Json row = row_of(old_sizes, new_sizes);
@@ -93,8 +117,11 @@ void report(const infer::LanguageModel& before, const QuantizeRequest& request) 
     eval::PerplexityOptions options;
     options.begin = beginning_of(before);
     options.context = usual_window(before);
-    const eval::Comparison quality = eval::compare(
-        before.tree(), *after.tree, ids_of_text(before, request.compare), options, *make_progress());
+    const std::vector<int32_t> ids = ids_of_text(before, request.compare);
+    request.model.fit_both(before.opened(), request.out, after,
+                           {.prompt_tokens = options.context, .new_tokens = 0, .scores = options.context});
+    const eval::Comparison quality =
+        eval::compare(before.tree(), *after.tree, ids, options, *make_progress());
     row.set("quality", cli::row_of(quality));
     if (!request.json) fmt::print("{}", cli::lines_of(quality, options.context));
   }
@@ -108,9 +135,13 @@ int run_quantize(std::span<const std::string> arguments) {
   std::vector<std::string> names;
   for (const compress::Recipe& recipe : compress::recipes()) names.emplace_back(recipe.name);
   names.insert(names.end(), {"q4_k", "q5_k"});
-  Options options("quantize",
-                  "martlet quantize my-model --to q4_k_m --imatrix book.txt -o my-model-q4_k_m.gguf");
+  Options options(
+      "quantize",
+      "martlet quantize my-model --to q4_k_m --imatrix book.txt --memory 4G -o my-model-q4_k_m.gguf");
   request.model.declare(options);
+  request.model.declare_memory(options,
+                               "memory that it may take, such as 2G; what runs for --imatrix TEXT or "
+                               "--compare and does not fit is read from disk meanwhile");
   options
       .choice("--to", request.to, names,
               "the mixture of formats (docs/quantisation.md); q4_k and q5_k are those called m")
@@ -132,13 +163,20 @@ int run_quantize(std::span<const std::string> arguments) {
     fail(ErrorCode::kUsage, "--save-imatrix keeps what --imatrix TEXT learns; give the text");
   if (request.to == "q4_k" || request.to == "q5_k") request.to += "_m";
   const compress::Recipe& recipe = compress::recipe_named(request.to);
-  const infer::LanguageModel model =
-      infer::LanguageModel::load(request.model.path(), request.model.open_options());
+  const WritingMemory budget(request.model.model, request.model.memory);
   std::optional<compress::Importance> importance;
-  if (!request.importance.empty()) importance = importance_of(model, request);
-  models::save_gguf(model.files(), request.out,
-                    compress::quantised(model.files(), recipe, importance ? &*importance : nullptr),
-                    *make_progress());
+  if (!request.importance.empty() && !compress::is_importance_file(request.importance)) {
+    importance = gathered(request, budget);
+    release_cached_memory();
+    reset_peak_memory();  // of the run, whose plan was another
+  }
+  infer::LanguageModel model = opened(request);
+  if (!request.importance.empty() && !importance)
+    importance = compress::read_importance(request.importance, model.files());
+  models::GgufSaveOptions saving =
+      compress::quantised(model.files(), recipe, importance ? &*importance : nullptr);
+  saving.before_writing = budget.check();
+  models::save_gguf(model.files(), request.out, saving, *make_progress());
   report(model, request);
   return 0;
 }
