@@ -17,8 +17,8 @@ constexpr int64_t kPage = FileReader::kAlignment;
 // One read: large enough for the disk's own bandwidth, small enough for a stop to be seen.
 constexpr int64_t kReadBytes = int64_t{4} << 20;
 // Where processors are busy a thread waits for one between two reads, and the disk waits with it, unless
-// others have reads under way: measured 1.3 to 2.2 GB/s by one reader, 1.8 to 2.5 by two, 2.5 to 2.7 by four
-// (docs/performance.md).
+// others have reads under way: measured 1.3 and 1.8 GB/s by one reader, 1.9 and 2.5 by two, 2.7 and 2.6 by
+// four (docs/performance.md).
 constexpr int kReaders = 4;
 // Weights that lie no further apart are read together.
 constexpr uint64_t kGap = uint64_t{64} << 10;

@@ -56,7 +56,7 @@ const Family& written_family(const OpenModel& model) {
 class GgufGathering {
  public:
   GgufGathering(const OpenModel& model, const Family& family, const GgufSaveOptions& options)
-      : model_(model), family_(family), options_(options) {
+      : model_(model), options_(options) {
     for (TreeValue& value : tree_values(model)) {
       if (value.own)
         bad_input(
@@ -169,7 +169,6 @@ class GgufGathering {
   }
 
   const OpenModel& model_;
-  const Family& family_;
   const GgufSaveOptions& options_;
   std::vector<std::string> order_;
   std::map<std::string, std::vector<Part>> parts_;

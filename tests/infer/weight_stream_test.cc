@@ -183,7 +183,7 @@ TEST_F(WeightStreamTest, DamageIsToldWhenTheBlockIsWanted) {
 
 TEST_F(WeightStreamTest, DamageIsMendedWhereTheWeightsCanBeMadeAnew) {
   const std::string good = read_file(path());
-  const size_t layer_bytes = kRows * kColumns * sizeof(float);
+  constexpr size_t layer_bytes = kRows * kColumns * sizeof(float);
   for (const bool shorter : {false, true}) {
     std::vector<StoredBlock> all;
     int made = 0;
@@ -192,7 +192,7 @@ TEST_F(WeightStreamTest, DamageIsMendedWhereTheWeightsCanBeMadeAnew) {
       const char* bytes = good.data() + kBefore + layer * layer_bytes;
       StoredWeight stored{&layers_[layer]->weight, file, kBefore + layer * layer_bytes};
       stored.checksum = checksum(std::as_bytes(std::span(bytes, layer_bytes)));
-      stored.remake = [&made, bytes, layer_bytes](const Tensor& to) {
+      stored.remake = [&made, bytes](const Tensor& to) {
         ++made;
         ASSERT_EQ(to.byte_count(), static_cast<int64_t>(layer_bytes));
         std::memcpy(to.mutable_host_bytes(), bytes, layer_bytes);
