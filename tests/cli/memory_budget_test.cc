@@ -249,7 +249,7 @@ class LargeDirectory : public Large, public ::testing::WithParamInterface<std::s
     raw.put(static_cast<char>(byte ^ 0x20));
     raw.close();
     ASSERT_NE(content(), good);
-    EXPECT_LT(peak_bytes(words() + half()), size() / 2) << "what is made anew is one matrix";
+    EXPECT_LT(peak_bytes("run " + words() + half()), size() / 2) << "what is made anew is one matrix";
     EXPECT_EQ(ids_of(read_file(scratch_.path() + "/out")), ids);
     EXPECT_EQ(content(), good);
   }
@@ -280,11 +280,11 @@ TEST_P(LargeDirectory, NoStartHoldsItsWeightsTwice) {
   constexpr int64_t kBesideWeights = 40 << 20;
   for (const std::string_view start : {"first", "second", "without a cache"}) {
     const std::string how = start == "without a cache" ? " --weight-cache off" : "";
-    EXPECT_LT(peak_bytes(words() + how), size() + kBesideWeights) << start;
+    EXPECT_LT(peak_bytes("run " + words() + how), size() + kBesideWeights) << start;
   }
   fs::remove_all(scratch_.path() + "/cache");
   for (const std::string_view start : {"first", "second"})
-    EXPECT_LT(peak_bytes(words() + half()), size() / 2) << start << ", streaming";
+    EXPECT_LT(peak_bytes("run " + words() + half()), size() / 2) << start << ", streaming";
 }
 
 TEST_P(LargeDirectory, TheFirstStartKeepsWithinALimitOfTheSystem) {
