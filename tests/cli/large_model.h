@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,7 +75,9 @@ class Large : public ::testing::Test {
   int64_t peak_bytes(const std::string& its_words) const {
     const std::string command = std::string("exec ") + MARTLET_PROGRAM + " " + its_words + " > " +
                                 scratch_.path() + "/out 2> " + scratch_.path() + "/err";
-    release_cached_memory();  // a child counts from what it has of this process
+    // A child counts from what it has of this process.
+    release_cached_memory();
+    ::malloc_trim(0);
     const pid_t child = ::fork();
     if (child == 0) {
       ::execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
