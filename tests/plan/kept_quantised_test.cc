@@ -8,12 +8,10 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/temporary_folder.h"
 #include "formats/quantised.h"
-#include "models/open.h"
+#include "kept_folder.h"
 #include "models/save.h"
 #include "nn/tree.h"
-#include "plan/catalogue.h"
 #include "support/quantised_model.h"
 #include "support/random_model.h"
 
@@ -28,36 +26,15 @@ Json small_config() {
   return config.set("hidden_size", 256).set("intermediate_size", 256).set("head_dim", 64);
 }
 
-std::vector<float> logits_of(const models::OpenModel& model) {
-  nn::Batch batch;
-  batch.add(std::vector<int32_t>{1, 5, 9, 96, 4});
-  return model.tree->logits(model.tree->hidden(batch)).to_vector<float>();
-}
-
-class KeptDirectory : public ::testing::Test {
+class KeptDirectory : public KeptFolder, public ::testing::Test {
  protected:
   std::string path() const { return folder_ / "model"; }
-  std::string cache_folder() const { return folder_ / "weights"; }
-
-  models::OpenOptions options() const {
-    models::OpenOptions options{rewrites()};
-    options.rewrites_of_packed = {"int8_activations", "kv_cache"};
-    options.weight_cache = {cache_folder(), int64_t{1} << 30};
-    return options;
-  }
   models::OpenModel open() const { return models::open_model(path(), options()); }
   /// As it is with nothing kept.
   std::vector<float> wanted() const {
     models::OpenOptions without = options();
     without.weight_cache.reset();
     return logits_of(models::open_model(path(), without));
-  }
-
-  std::vector<fs::path> cache_files() const {
-    std::vector<fs::path> files;
-    if (is_directory(cache_folder()))
-      for (const auto& file : fs::directory_iterator(cache_folder())) files.push_back(file.path());
-    return files;
   }
 
   /// At most, while it is done.
@@ -125,8 +102,6 @@ class KeptDirectory : public ::testing::Test {
     }
     EXPECT_THROW(model.remake("layers.9.attention.q_proj.weight", Tensor::zeros({4}, DType::kU8)), Error);
   }
-
-  TemporaryFolder folder_;
 };
 
 class KeptQuantised : public KeptDirectory, public ::testing::WithParamInterface<std::string_view> {

@@ -5,12 +5,9 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "base/files.h"
-#include "base/temporary_folder.h"
-#include "models/open.h"
+#include "kept_folder.h"
 #include "models/save_gguf.h"
 #include "nn/tree.h"
-#include "plan/catalogue.h"
 #include "support/random_model.h"
 
 namespace martlet::plan {
@@ -19,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// A llama of packed matrices with blocks of `format`.
-class KeptWeightsTest : public ::testing::TestWithParam<const char*> {
+class KeptWeightsTest : public KeptFolder, public ::testing::TestWithParam<const char*> {
  protected:
   KeptWeightsTest() { write_model(11); }
 
@@ -49,29 +46,6 @@ class KeptWeightsTest : public ::testing::TestWithParam<const char*> {
   }
 
   std::string path() const { return folder_ / "m.gguf"; }
-  std::string cache_folder() const { return folder_ / "weights"; }
-
-  models::OpenOptions options() const {
-    models::OpenOptions options{rewrites()};
-    options.rewrites_of_packed = {"int8_activations", "kv_cache"};
-    options.weight_cache = {cache_folder(), int64_t{1} << 30};
-    return options;
-  }
-
-  std::vector<fs::path> cache_files() const {
-    std::vector<fs::path> files;
-    if (is_directory(cache_folder()))
-      for (const auto& file : fs::directory_iterator(cache_folder())) files.push_back(file.path());
-    return files;
-  }
-
-  static std::vector<float> logits_of(const models::OpenModel& model) {
-    nn::Batch batch;
-    batch.add(std::vector<int32_t>{1, 5, 9, 96, 4});
-    return model.tree->logits(model.tree->hidden(batch)).to_vector<float>();
-  }
-
-  TemporaryFolder folder_;
 };
 
 TEST_P(KeptWeightsTest, EveryStartGivesTheSameBits) {
