@@ -27,6 +27,16 @@ std::shared_ptr<nn::Model> first_layers_of(const nn::Model& tree, std::string_vi
   return decoder->first_layers(layers);
 }
 
+/// What `open` gives, whose errors also tell what else may stand there.
+template <typename Open>
+auto draft_model(Open&& open) {
+  try {
+    return open();
+  } catch (Error& error) {
+    throw error.within("--speculate takes off, ngram, early, early:N or a model");
+  }
+}
+
 }  // namespace
 
 void SpeculationFlags::declare(Options& options) {
@@ -37,16 +47,19 @@ void SpeculationFlags::declare(Options& options) {
       .count("--draft", "N", draft_, "tokens guessed at once, at most", 1, 256);
 }
 
-void SpeculationFlags::open(const std::optional<models::WeightCachePlace>& weight_cache) {
+void SpeculationFlags::open(const std::string& path,
+                            const std::optional<models::WeightCachePlace>& weight_cache) {
   if (!is_on() || speculate_ == "ngram" || is_early()) return;
+  const auto draft = draft_model([&] { return models::tree_without_weights(resolve_model(speculate_)); });
+  const int64_t wanted = models::tree_without_weights(path)->shape().vocabulary_size;
+  const int64_t got = draft->shape().vocabulary_size;
+  if (wanted != got || !draft->shape().generates)
+    bad_input("--speculate wants a model that predicts the same {} tokens, and {} has {}", wanted, speculate_,
+              got);
   models::OpenOptions options{plan::rewrites()};
   options.rewrites_of_packed = rewrites_of_packed();
   options.weight_cache = weight_cache;
-  try {
-    draft_model_ = infer::LanguageModel::load(resolve_model(speculate_), options);
-  } catch (Error& error) {
-    throw error.within("--speculate takes off, ngram, early, early:N or a model");
-  }
+  draft_model_ = draft_model([&] { return infer::LanguageModel::load(resolve_model(speculate_), options); });
 }
 
 int64_t SpeculationFlags::memory(const plan::RunGoal& goal) const {
@@ -65,11 +78,6 @@ void SpeculationFlags::apply(const nn::Model& tree, infer::GenerationOptions& ge
     generation.drafter = [this] { return std::make_unique<infer::EarlyDrafter>(*first_layers_); };
     return;
   }
-  const int64_t wanted = tree.shape().vocabulary_size;
-  const int64_t got = draft_model_->tree().shape().vocabulary_size;
-  if (wanted != got || !draft_model_->tree().shape().generates)
-    bad_input("--speculate wants a model that predicts the same {} tokens, and {} has {}", wanted, speculate_,
-              got);
   generation.drafter = [this] { return std::make_unique<infer::ModelDrafter>(draft_model_->tree()); };
 }
 

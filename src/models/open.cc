@@ -233,6 +233,10 @@ OpenModel open_model(const std::string& path, const OpenOptions& options) {
   return model;
 }
 
+std::shared_ptr<nn::Model> tree_without_weights(const std::string& path) {
+  return built_model(path).tree;
+}
+
 void rewrite(OpenModel& model, const nn::RewriteRequest& request, nn::RewriteCatalogue catalogue) {
   nn::ApplyOptions how;
   how.checksum = [&](std::string_view path) -> std::optional<uint32_t> {

@@ -53,6 +53,10 @@ struct OpenOptions {
 /// Opens a Hugging Face directory or a GGUF file and applies its rewrites. Throws BadInput.
 OpenModel open_model(const std::string& path, const OpenOptions& options = {});
 
+/// The model's tree as its configuration says, before any rewrite and without values: what is asked of shapes
+/// needs no weights. Throws BadInput.
+std::shared_ptr<nn::Model> tree_without_weights(const std::string& path);
+
 /// Applies one rewrite more to an open model.
 void rewrite(OpenModel& model, const nn::RewriteRequest& request, nn::RewriteCatalogue catalogue);
 

@@ -56,12 +56,20 @@ TEST_F(RunAhead, MoreEarlyLayersThanThereAreIsRefused) {
   EXPECT_THAT(outcome.err, HasSubstr("99 layers"));
 }
 
-TEST_F(RunAhead, ADraftModelOfAnotherVocabularyIsRefusedWithBothSizes) {
+TEST_F(RunAhead, ADraftModelOfAnotherVocabularyIsRefusedWithBothSizesBeforeItsWeightsAreTouched) {
   const testing::ModelDirectory other(testing::small_llama_config(), 3);
-  const Outcome outcome = reply("--speculate " + other.path());
-  EXPECT_EQ(outcome.code, 3);
-  EXPECT_THAT(outcome.err, HasSubstr("has 97"));
-  EXPECT_THAT(outcome.err, HasSubstr("predicts the same 264 tokens"));
+  const std::string draft = scratch_.path() + "/draft.gguf", kept = scratch_.path() + "/weights";
+  ASSERT_EQ(run(scratch_, "convert " + other.path() + " --dtype f16 -o " + draft).code, 0);
+  ASSERT_EQ(run(scratch_, "apply " + other.path() + " quantize to=q8_0 --packed -o " + draft + "s").code, 0);
+  // Whose weights none could read.
+  write_file(other.path() + "/model.safetensors", "no weights");
+  for (const std::string& name : {other.path(), draft, draft + "s"}) {
+    const Outcome outcome = reply("--speculate " + name + " --weight-cache " + kept);
+    EXPECT_EQ(outcome.code, 3);
+    EXPECT_THAT(outcome.err, HasSubstr("has 97"));
+    EXPECT_THAT(outcome.err, HasSubstr("predicts the same 264 tokens"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(kept));
 }
 
 TEST_F(RunAhead, APromptCacheThatIsNoFolderIsRefused) {

@@ -40,7 +40,7 @@ int run_chat(std::span<const std::string> arguments) {
     return 0;
   }
   const models::OpenOptions options_of_model = model_flags.run_options();
-  speculation.open(model_flags.weight_cache_place());
+  speculation.open(path, model_flags.weight_cache_place());
   infer::LanguageModel model = infer::LanguageModel::load(path, options_of_model);
   // A conversation grows with every turn, and is planned for as long as most become.
   const int64_t limit = model.tree().shape().max_positions;

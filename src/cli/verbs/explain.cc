@@ -216,7 +216,7 @@ int run_explain(std::span<const std::string> arguments) {
   if (!options.parse(arguments)) return 0;
   if (verb != "run") fail(ErrorCode::kUsage, "explain knows the verbs run and train, not '{}'", verb);
   const models::OpenOptions options_of_model = flags.run_options();
-  speculation.open(flags.weight_cache_place());
+  speculation.open(flags.path(), flags.weight_cache_place());
   models::OpenModel model = models::open_model(flags.path(), options_of_model);
   const nn::ModelShape& shape = model.tree->shape();
   if (!shape.generates) bad_input("{} has no head that predicts tokens: it cannot run", flags.model);

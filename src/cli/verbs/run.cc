@@ -152,7 +152,7 @@ int run_run(std::span<const std::string> arguments) {
     fail(ErrorCode::kUsage, "run needs one of -p TEXT and --prompts FILE.jsonl");
   infer::check(request.sampling.sampling);
   const models::OpenOptions options_of_model = request.model.run_options();
-  request.speculation.open(request.model.weight_cache_place());
+  request.speculation.open(request.model.path(), request.model.weight_cache_place());
   infer::LanguageModel model = infer::LanguageModel::load(request.model.path(), options_of_model);
   const Prompts prompts = request.prompts_file.empty() ? encode_prompts(model, request.prompts)
                                                        : read_prompts(model, request.prompts_file);
