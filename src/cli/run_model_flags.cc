@@ -160,14 +160,17 @@ void RunModelFlags::fit(models::OpenModel& opened, plan::RunGoal goal) {
 
 void RunModelFlags::fit_both(models::OpenModel& opened, const std::string& other_name,
                              models::OpenModel& other, const plan::RunGoal& goal) {
-  RunModelFlags half = *this;
-  half.memory = memory / 2;
+  RunModelFlags half = *this, others_half = *this;
+  others_half.model = other_name;
+  others_half.rewrites.clear();
+  others_half.skip.clear();
+  half.memory = others_half.memory = memory / 2;
+  if (memory == 0) {
+    const uint64_t bytes = weight_bytes(path()) + weight_bytes(others_half.path());
+    half.budget_ = others_half.budget_ = plan::budget_without_asking(bytes, available_memory()) / 2;
+  }
   half.fit(opened, goal);
-  if (memory == 0) return;
-  half.model = other_name;
-  half.rewrites.clear();
-  half.skip.clear();
-  half.fit(other, goal);
+  others_half.fit(other, goal);
 }
 
 }  // namespace martlet::cli

@@ -28,7 +28,8 @@ struct RunModelFlags : ModelFlags {
   /// `goal` says what it is to do. Tells people in a line on standard error. Throws kExhausted where no plan
   /// fits, with the smallest memory that would do.
   void fit(models::OpenModel& opened, plan::RunGoal goal);
-  /// The same of two models that run in turns, each within half of --memory. `other_name`: as it was given.
+  /// The same of two models that run in turns, each within half of --memory or, where that was not given and
+  /// both are larger than what is free, half of that. `other_name`: as it was given.
   void fit_both(models::OpenModel& opened, const std::string& other_name, models::OpenModel& other,
                 const plan::RunGoal& goal);
 

@@ -90,11 +90,11 @@ class Large : public ::testing::Test {
     return usage.ru_maxrss * int64_t{1024};
   }
 
-  /// `run` within the limit of a group.
+  /// A call within the limit of a group.
   Outcome run_in(const MemoryGroup& group, const std::string& its_words) const {
     const std::string out = scratch_.path() + "/out", err = scratch_.path() + "/err";
     const std::string command = "sh -c 'echo $$ > " + group.folder + "/cgroup.procs && exec " +
-                                MARTLET_PROGRAM + " run " + its_words + "' > " + out + " 2> " + err;
+                                MARTLET_PROGRAM + " " + its_words + "' > " + out + " 2> " + err;
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out), read_file(err)};
   }

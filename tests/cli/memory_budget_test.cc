@@ -28,7 +28,7 @@ TEST_F(LargeModel, RunsInHalfItsSizeWithTheSameReplies) {
   // From the first start on, which rearranges the weights.
   fs::remove_all(scratch_.path() + "/cache");
   for (int start = 0; start < 2; ++start) {
-    const Outcome limited = run_in(group, words() + budget);
+    const Outcome limited = run_in(group, "run " + words() + budget);
     EXPECT_EQ(limited.code, 0) << limited.err;
     EXPECT_EQ(ids_of(limited.out), ids_of(free.out)) << "start " << start;
   }
@@ -141,7 +141,7 @@ TEST_F(LargeModel, WithoutABudgetItKeepsWithinWhatIsFree) {
   const auto in_group = [&](int64_t limit) -> std::optional<Outcome> {
     const MemoryGroup group(limit);
     if (group.folder.empty()) return std::nullopt;
-    return run_in(group, words());
+    return run_in(group, "run " + words());
   };
   for (int start = 0; start < 2; ++start) {
     if (start == 0) fs::remove_all(scratch_.path() + "/cache");
@@ -291,7 +291,7 @@ TEST_P(LargeDirectory, TheFirstStartKeepsWithinALimitOfTheSystem) {
   const Outcome free = run(scratch_, "run " + words() + " --weight-cache off");
   const MemoryGroup group(size() / 2);
   if (group.folder.empty()) GTEST_SKIP() << "no control group of memory can be made here";
-  const Outcome limited = run_in(group, words() + half());
+  const Outcome limited = run_in(group, "run " + words() + half());
   EXPECT_EQ(limited.code, 0) << limited.err;
   EXPECT_EQ(ids_of(limited.out), ids_of(free.out));
 }

@@ -45,29 +45,33 @@ TEST_F(LargeModel, ConvertingInTooLittleTellsWhatWouldDoAndThatDoes) {
 }
 
 /// The same that reads texts.
-class LargeReader : public ::testing::Test {
+class LargeReader : public Large {
  protected:
-  LargeReader() {
+  LargeReader() : Large("model") {
     const std::string file = scratch_.path() + "/m.gguf";
     const Json tokenizer = text::byte_level_json();
     const int64_t vocabulary = text::Tokenizer::from_json(tokenizer, "test").vocabulary_size();
     write_drawn_file(
         file, {.hidden = 768, .intermediate = 2048, .layers = 32, .heads = 12, .vocabulary = vocabulary});
-    EXPECT_EQ(run(scratch_, "convert " + file + " --packed -o " + model()).code, 0);
-    write_file(model() + "/tokenizer.json", tokenizer.dump());
+    EXPECT_EQ(run(scratch_, "convert " + file + " --packed -o " + path()).code, 0);
+    write_file(path() + "/tokenizer.json", tokenizer.dump());
     std::string text;
     for (int i = 0; i < 60; ++i) text += "the cat sat on mat number " + std::to_string(i * i) + "\n";
     write_file(scratch_.path() + "/text.txt", text);
   }
-  std::string model() const { return scratch_.path() + "/model"; }
   std::string text() const { return scratch_.path() + "/text.txt"; }
-
-  Scratch scratch_;
 };
+
+/// That both of two models are read from disk in part.
+void expect_both_stream(const std::string& told) {
+  const size_t first = told.find("of 32 blocks held");
+  EXPECT_NE(first, std::string::npos) << told;
+  EXPECT_NE(told.find("of 32 blocks held", first + 1), std::string::npos) << told;
+}
 
 TEST_F(LargeReader, LearnsTheSameImportanceWithinABudget) {
   const auto call = [&](const std::string& name, const std::string& budget) {
-    return run(scratch_, "quantize " + model() + " --to q8_0 --imatrix " + text() + " --save-imatrix " +
+    return run(scratch_, "quantize " + path() + " --to q8_0 --imatrix " + text() + " --save-imatrix " +
                              scratch_.path() + "/" + name + " -o " + scratch_.path() + "/q.gguf" + budget);
   };
   const Outcome free = call("free", "");
@@ -83,16 +87,25 @@ TEST_F(LargeReader, LearnsTheSameImportanceWithinABudget) {
 }
 
 TEST_F(LargeReader, TwoModelsAreComparedWithinABudget) {
-  const std::string words =
-      "perplexity " + model() + " " + text() + " --windows 1 --json --against " + model();
+  const std::string words = "perplexity " + path() + " " + text() + " --windows 1 --json --against " + path();
   const Outcome free = run(scratch_, words);
   ASSERT_EQ(free.code, 0) << free.err;
   const Outcome streamed = run(scratch_, words + " --memory 240M");
   ASSERT_EQ(streamed.code, 0) << streamed.err;
   EXPECT_EQ(streamed.out, free.out);
-  const size_t first = streamed.err.find("of 32 blocks held");
-  EXPECT_NE(first, std::string::npos) << streamed.err;
-  EXPECT_NE(streamed.err.find("of 32 blocks held", first + 1), std::string::npos) << streamed.err;
+  expect_both_stream(streamed.err);
+}
+
+TEST_F(LargeReader, TwoModelsKeepTogetherWithinWhatIsFree) {
+  const std::string words = "perplexity " + path() + " " + text() + " --windows 1 --json --against " + path();
+  // Enough for either alone.
+  const MemoryGroup group(2 * static_cast<int64_t>(fs::file_size(path() + "/model.safetensors")));
+  if (group.folder.empty()) GTEST_SKIP() << "no control group of memory can be made here";
+  const Outcome limited = run_in(group, words);
+  ASSERT_EQ(limited.code, 0) << limited.err;
+  EXPECT_NE(limited.err.find("that are free"), std::string::npos) << limited.err;
+  expect_both_stream(limited.err);
+  EXPECT_EQ(limited.out, run(scratch_, words).out);
 }
 
 }  // namespace
