@@ -1,6 +1,8 @@
 // convert, quantize and perplexity as a person calls them; what they compute is tested in other rooms.
 
+#include <cstdlib>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "base/json.h"
 #include "run_program.h"
@@ -46,6 +48,21 @@ TEST_F(QuantizeTest, SizesAndQualityAreTold) {
       call("quantize " + model() + " --to q4_0 --imatrix " + file("i.gguf") + " -o " + file("q4.gguf"));
   EXPECT_EQ(people.code, 0) << people.err;
   EXPECT_NE(people.out.find("bits each"), std::string::npos);
+}
+
+TEST_F(QuantizeTest, TheModelThatHasReadATextIsTheOneThatIsWritten) {
+  const std::string first = file("m.gguf"), text = file("long.txt"), pipe = file("pipe");
+  ASSERT_EQ(call("convert " + model() + " -o " + first).code, 0);
+  // More than a pipe holds: who has written it all has seen the model open, and takes it away.
+  std::string lines = read_file(file("text.txt"));
+  while (lines.size() < size_t{128} << 10) lines += lines;
+  write_file(text, lines);
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const std::string writes = "(cat " + text + "; mv " + first + " " + file("gone") + ") > " + pipe + " &";
+  ASSERT_EQ(std::system(writes.c_str()), 0);
+  const Outcome told =
+      call("quantize " + first + " --to q8_0 --imatrix - -o " + file("q.gguf") + " < " + pipe);
+  EXPECT_EQ(told.code, 0) << told.err;
 }
 
 TEST_F(QuantizeTest, TheShortNamesOfKQuantsAreThoseOfTheirMixtureM) {

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/human.h"
+#include "base/mapped_parts.h"
 #include "base/process_memory.h"
 #include "cli/options.h"
 #include "cli/quality.h"
@@ -43,10 +44,9 @@ void require_memory_to_write(const nn::Model& model, const WritingMemory& budget
   budget.require(most);
 }
 
-/// What the model learns of a text. It runs within the budget, for which its tree may change: a model of its
-/// own.
-compress::Importance gathered(QuantizeRequest& request, const WritingMemory& budget) {
-  infer::LanguageModel model = opened(request);
+/// What the model learns of a text. It runs within the budget, for which its tree may change.
+compress::Importance gathered(infer::LanguageModel& model, QuantizeRequest& request,
+                              const WritingMemory& budget) {
   require_memory_to_write(model.tree(), budget);
   const std::vector<int32_t> ids = ids_of_text(model, request.importance);
   compress::ImportanceOptions options;
@@ -164,15 +164,23 @@ int run_quantize(std::span<const std::string> arguments) {
   if (request.to == "q4_k" || request.to == "q5_k") request.to += "_m";
   const compress::Recipe& recipe = compress::recipe_named(request.to);
   const WritingMemory budget(request.model.model, request.model.memory);
+  const bool learns = !request.importance.empty() && !compress::is_importance_file(request.importance);
+  if (learns) request.model.budget();  // what the opened model takes is no longer free
+  infer::LanguageModel model = opened(request);
   std::optional<compress::Importance> importance;
-  if (!request.importance.empty() && !compress::is_importance_file(request.importance)) {
-    importance = gathered(request, budget);
+  if (learns) {
+    const size_t rewrites = model.files().rewrites.size();
+    importance = gathered(model, request, budget);
+    if (model.files().rewrites.size() != rewrites) {
+      model = {};
+      model = opened(request);
+    }
+    forget_mapped_files();
     release_cached_memory();
     reset_peak_memory();  // of the run, whose plan was another
-  }
-  infer::LanguageModel model = opened(request);
-  if (!request.importance.empty() && !importance)
+  } else if (!request.importance.empty()) {
     importance = compress::read_importance(request.importance, model.files());
+  }
   models::GgufSaveOptions saving =
       compress::quantised(model.files(), recipe, importance ? &*importance : nullptr);
   saving.before_writing = budget.check();
