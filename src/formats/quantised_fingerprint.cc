@@ -6,7 +6,7 @@
 #include "base/checksum.h"
 #include "base/sequential_scope.h"
 #include "formats/quantised.h"
-#include "formats/tensor_source.h"
+#include "formats/stored_tensor.h"
 
 namespace martlet::formats {
 namespace {
@@ -14,25 +14,17 @@ namespace {
 // Two groups of columns; rows read at once (64) and half as many more.
 constexpr int64_t kIn = 64, kOut = 96, kGroup = 32, kGroups = kIn / kGroup;
 
-StoredTensor stored(std::string name, const Tensor& tensor) {
-  const auto kept = std::make_shared<const Tensor>(tensor);
-  return {.name = std::move(name),
-          .shape = tensor.shape(),
-          .dtype = tensor.dtype(),
-          .data = std::shared_ptr<const std::byte>(kept, kept->host_bytes())};
-}
-
 StoredTensor bytes(std::string name, const Shape& shape, DType dtype) {
   const Tensor tensor = Tensor::empty(shape, dtype);
   std::byte* to = tensor.mutable_host_bytes();
   for (int64_t i = 0; i < tensor.byte_count(); ++i) to[i] = static_cast<std::byte>(i * 89 + i / 256);
-  return stored(std::move(name), tensor);
+  return stored_tensor(std::move(name), tensor);
 }
 
 StoredTensor scales(std::string name, const Shape& shape) {
   std::vector<float> values(static_cast<size_t>(shape.element_count()));
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(1 + i % 61) / 64;
-  return stored(std::move(name), Tensor::from(values, shape));
+  return stored_tensor(std::move(name), Tensor::from(values, shape));
 }
 
 Json table(std::string_view method, int64_t bits) {
@@ -72,7 +64,7 @@ uint32_t compressed(std::string_view format, std::vector<StoredTensor> parts) {
 uint32_t compressed_words() {
   return compressed("pack-quantized",
                     {bytes("m.weight_packed", {kOut, kIn / 8}, DType::kI32),
-                     stored("m.weight_shape", Tensor::from(std::vector<int64_t>{kOut, kIn}, {2})),
+                     stored_tensor("m.weight_shape", Tensor::from(std::vector<int64_t>{kOut, kIn}, {2})),
                      bytes("m.weight_zero_point", {kOut / 8, kGroups}, DType::kI32)});
 }
 

@@ -5,20 +5,13 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "formats/stored_tensor.h"
 
 namespace martlet::formats {
 namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-StoredTensor stored(std::string name, const Tensor& tensor) {
-  const auto kept = std::make_shared<const Tensor>(tensor);
-  return {.name = std::move(name),
-          .shape = tensor.shape(),
-          .dtype = tensor.dtype(),
-          .data = std::shared_ptr<const std::byte>(kept, kept->host_bytes())};
-}
 
 template <typename T>
 Tensor drawn(const Shape& shape, uint64_t seed, uint64_t bound) {
@@ -61,16 +54,17 @@ struct Gptq {
   explicit Gptq(int its_bits = 4, int64_t its_group = 32) : bits(its_bits), group(its_group) {
     const int64_t groups = group == -1 ? 1 : 96 / group;
     config.set("quant_method", "gptq").set("bits", bits).set("group_size", group);
-    parts = {stored("m.qweight", words({96 * bits / 32, 64}, 1)),
-             stored("m.qzeros", words({groups, 64 * bits / 32}, 2)),
-             stored("m.scales", scales({groups, 64}, 3)), stored("m.g_idx", Tensor::from(trivial(), {96}))};
+    parts = {stored_tensor("m.qweight", words({96 * bits / 32, 64}, 1)),
+             stored_tensor("m.qzeros", words({groups, 64 * bits / 32}, 2)),
+             stored_tensor("m.scales", scales({groups, 64}, 3)),
+             stored_tensor("m.g_idx", Tensor::from(trivial(), {96}))};
   }
   std::vector<int32_t> trivial() const {
     std::vector<int32_t> index;
     for (int32_t i = 0; i < 96; ++i) index.push_back(group == -1 ? 0 : i / static_cast<int32_t>(group));
     return index;
   }
-  void put(size_t part, const Tensor& tensor) { parts[part] = stored(parts[part].name, tensor); }
+  void put(size_t part, const Tensor& tensor) { parts[part] = stored_tensor(parts[part].name, tensor); }
   QuantisedTensors read() const { return read_quantised(TensorSource(parts, "file"), config, "config.json"); }
   std::string refusal() const {
     try {
@@ -154,8 +148,8 @@ TEST(Quantised, AZeroPointInTheMiddleGivesTheFormatsThatHaveItThere) {
 
 TEST(Quantised, OtherTensorsPassOnAndBiasesOfZerosAreTold) {
   Gptq module;
-  module.parts.push_back(stored("norm.weight", scales({5}, 4)));
-  module.parts.push_back(stored("m.bias", Tensor::zeros({64}, DType::kF32)));
+  module.parts.push_back(stored_tensor("norm.weight", scales({5}, 4)));
+  module.parts.push_back(stored_tensor("m.bias", Tensor::zeros({64}, DType::kF32)));
   const QuantisedTensors read = module.read();
   EXPECT_TRUE(read.tensors.has("norm.weight"));
   EXPECT_TRUE(read.tensors.has("m.bias"));
@@ -245,7 +239,7 @@ TEST(Quantised, RowsThatStayPackedAreMappedAsTheyLie) {
   config.set("quant_method", "martlet").set("formats", names);
   const Tensor bytes = drawn<uint8_t>({5, 68}, 1, 0x70);
   const auto read = [&](const Json& table, const Tensor& tensor) {
-    return read_quantised(TensorSource({stored("a.weight", tensor)}, "file"), table, "config.json");
+    return read_quantised(TensorSource({stored_tensor("a.weight", tensor)}, "file"), table, "config.json");
   };
   const QuantisedTensors packed = read(config, bytes);
   EXPECT_EQ(packed.tensors.info("a.weight").shape, (Shape{5, 64}));
@@ -290,8 +284,9 @@ std::string refusal_of_compressed(const Json& changes, std::vector<StoredTensor>
 
 TEST(Quantised, LiesOfCompressedTensorsAreNamed) {
   const auto parts = [](std::vector<int64_t> shape, const Tensor& scale) {
-    return std::vector{stored("m.weight_packed", words({40, 8}, 1)),
-                       stored("m.weight_shape", Tensor::from(shape, {2})), stored("m.weight_scale", scale)};
+    return std::vector{stored_tensor("m.weight_packed", words({40, 8}, 1)),
+                       stored_tensor("m.weight_shape", Tensor::from(shape, {2})),
+                       stored_tensor("m.weight_scale", scale)};
   };
   const Json none{Json::Object{}};
   EXPECT_EQ(refusal_of_compressed(none, parts({40, 64}, scales({40, 2}, 1))), "it was read");
