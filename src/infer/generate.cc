@@ -15,6 +15,12 @@ constexpr int64_t kSharedTokens = 8;
 // Tokens that were read anew and are worth a file.
 constexpr int64_t kKeptTokens = 32;
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 struct Sequence {
   size_t number;
   const std::vector<int32_t>* prompt;
@@ -28,6 +34,7 @@ struct Sequence {
   int64_t loaded = 0;  // first tokens that came from the prompt cache
   bool keeps = false;  // the prompt, in that cache
   std::unique_ptr<Drafter> drafter = {};
+  bool has_begun = false;             // the drafter
   std::vector<int32_t> text = {};     // prompt and reply, where there is a drafter
   std::vector<int32_t> guesses = {};  // of what follows `unread`, in the forward at hand
 
@@ -59,7 +66,6 @@ class Generation {
       if (options_.drafter) {
         sequence.drafter = options_.drafter();
         sequence.text = *sequence.prompt;
-        sequence.drafter->begin(sequence.text);
       }
       look_ahead(sequence);
     }
@@ -165,12 +171,10 @@ class Generation {
 
   /// The last token of each sequence, and guesses of what follows.
   void decode(std::span<Sequence> sequences) {
-    using Clock = std::chrono::steady_clock;
-    const Clock::time_point start = Clock::now();
     std::vector<Ready> ready;
     for (Sequence& sequence : sequences)
       if (!sequence.done) ready.push_back({&sequence, 0, 0});
-    if (options_.drafter) make_guesses(ready);
+    const double guessing = options_.drafter ? make_guesses(ready) : 0;
     const Clock::time_point guessed = Clock::now();
     nn::Batch batch;
     for (Ready& each : ready) {
@@ -182,13 +186,15 @@ class Generation {
       batch.add_stepwise(ids, &each.sequence->cache);
     }
     DraftLength::Forward forward = choose(ready, model_.hidden(batch));
-    forward.guessing = std::chrono::duration<double>(guessed - start).count();
-    forward.reading = std::chrono::duration<double>(Clock::now() - guessed).count();
+    forward.guessing = guessing;
+    forward.reading = seconds_since(guessed);
     draft_length_.learn(forward);
   }
 
-  void make_guesses(std::span<const Ready> ready) const {
+  /// The seconds that guesses took.
+  double make_guesses(std::span<const Ready> ready) const {
     const auto sequences = static_cast<int64_t>(ready.size());
+    double seconds = 0;
     for (const Ready& each : ready) {
       Sequence& sequence = *each.sequence;
       const int64_t most = most_guesses(sequence);
@@ -196,11 +202,16 @@ class Generation {
       const bool is_free = sequence.drafter->is_free();
       const int64_t made = is_free ? most : std::min(most, draft_length_.choose(sequences));
       if (made == 0) continue;
+      if (!sequence.has_begun) sequence.drafter->begin(*sequence.prompt);
+      sequence.has_begun = true;
+      const Clock::time_point start = Clock::now();
       Draft draft = sequence.drafter->draft(sequence.text, made, sequence.cache);
       if (is_free && !draft.ids.empty())
         draft.ids.resize(static_cast<size_t>(draft_length_.choose(sequences, draft.chances)));
       sequence.guesses = std::move(draft.ids);
+      seconds += seconds_since(start);
     }
+    return seconds;
   }
 
   /// Not past the tokens that are wanted, nor to where ids are forgotten.

@@ -52,6 +52,20 @@ class FirstLayers final : public nn::KvCache {
 
 }  // namespace
 
+void ModelDrafter::begin(std::span<const int32_t> prompt) {
+  const auto size = static_cast<int64_t>(prompt.size());
+  const int64_t limit = model_.shape().max_positions;
+  if (limit > 0 && size > limit) return;  // it will guess nothing
+  for (int64_t done = 0; done < size; done = cache_.length()) {
+    const auto piece =
+        prompt.subspan(static_cast<size_t>(done), static_cast<size_t>(std::min(size - done, kPrefillTokens)));
+    nn::Batch batch;
+    batch.add(piece, &cache_, size);
+    model_.last_hidden(batch);
+  }
+  read_.assign(prompt.begin(), prompt.end());
+}
+
 Draft ModelDrafter::draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache&) {
   if (ids.empty()) return {};
   const auto [held, same] = std::mismatch(read_.begin(), read_.end(), ids.begin(), ids.end());

@@ -24,7 +24,8 @@ struct Draft {
 class Drafter {
  public:
   virtual ~Drafter() = default;
-  /// Called once, before the first draft.
+  /// Called once, before the first draft. It may take as long as reading the prompt does, which is held
+  /// against no guess.
   virtual void begin(std::span<const int32_t>) {}
   /// At most `most` guesses of what follows `ids`: prompt and reply, which only grow from call to call.
   /// `read`: what the model that is guessed for has read of them, their beginning; as it was, afterwards.
@@ -38,6 +39,7 @@ class ModelDrafter final : public Drafter {
  public:
   explicit ModelDrafter(nn::Model& model)
       : model_(model), cache_(model.shape().layers, model.shape().lead_positions) {}
+  void begin(std::span<const int32_t> prompt) override;
   Draft draft(std::span<const int32_t> ids, int64_t most, GrowingKvCache& read) override;
 
  private:
@@ -60,7 +62,7 @@ class EarlyDrafter final : public Drafter {
 };
 
 /// How many guesses pay, from what forwards took and how often guesses held. Guessing stops where it costs
-/// more than it gains: the time lost stays under a fiftieth of the whole.
+/// more than it gains: the time lost stays under a fiftieth of the whole, but for what a drafter reads first.
 class DraftLength {
  public:
   explicit DraftLength(int64_t most) : most_(most) {}

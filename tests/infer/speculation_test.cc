@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/thread_pool.h"
+#include "infer/counting_model.h"
 #include "infer/generate.h"
 #include "infer/ngram_drafter.h"
 #include "models/open.h"
@@ -235,6 +236,26 @@ TEST_F(Speculation, EarlyLayersGuessWithoutAChangeAndAllLayersGuessRight) {
   }
   EXPECT_THROW(decoder.first_layers(tree().shape().layers + 1), Error);
   EXPECT_THROW(decoder.first_layers(0), Error);
+}
+
+TEST_F(Speculation, AModelThatGuessesReadsThePromptBeforeItsFirstGuessAndNotForIt) {
+  CountingModel counting(tree());
+  std::vector<int32_t> text = prompts(Philox(4), 1)[0];
+  ModelDrafter drafter(counting);
+  drafter.begin(text);
+  const auto size = static_cast<int64_t>(text.size());
+  EXPECT_EQ(counting.tokens, size);
+  GrowingKvCache none(tree().shape().layers);
+  text.push_back(7);
+  drafter.draft(text, 1, none);
+  EXPECT_EQ(counting.tokens, size + 1);
+  // Nor before there is anything to guess.
+  counting.tokens = 0;
+  GenerationOptions options;
+  options.max_new_tokens = 2;
+  options.drafter = [&] { return std::make_unique<ModelDrafter>(counting); };
+  generate(tree(), std::span(&text, 1), options);
+  EXPECT_EQ(counting.tokens, 0);
 }
 
 TEST_F(Speculation, AConversationIsTheSameAfterGuesses) {
