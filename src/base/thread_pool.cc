@@ -129,9 +129,10 @@ struct Hint {
   std::array<std::atomic<int64_t>, kReadAheadRanges> bytes{};
 };
 
-struct alignas(64) Claim {
-  std::atomic<uint32_t> epoch{0};
-  Hint hint;
+/// Workers read their claims for every loop, the caller writes hints: on one line they would wait for it.
+struct Claim {
+  alignas(64) std::atomic<uint32_t> epoch{0};
+  alignas(64) Hint hint;
 };
 
 /// A worker's way through the newest hint.
@@ -187,11 +188,11 @@ class Pool {
     if (static_cast<size_t>(threads) != claims_.size()) resize(threads);
     publish(partition, body);
     take(0);
-    for (int64_t range = 1; range < partition.ranges; ++range) {
-      if (claim(range, epoch_.load(std::memory_order_relaxed))) take(range);
+    const uint32_t epoch = posted_.epoch.load(std::memory_order_relaxed);
+    for (int64_t range = 1; range < partition.ranges && !is_done(); ++range) {
+      if (claim(range, epoch)) take(range);
     }
     wait_for_all();
-    loop_ = nullptr;
     if (std::exception_ptr error = std::exchange(error_, nullptr)) std::rethrow_exception(error);
     return true;
   }
@@ -211,26 +212,34 @@ class Pool {
 
  private:
   struct Loop {
-    const Partition& partition;
+    Partition partition;
     Body body;
   };
 
+  /// What a worker needs of a new loop is on the line that it waits for.
+  struct alignas(64) Posted {
+    std::atomic<uint32_t> epoch{0};
+    std::optional<Loop> loop;
+  };
+  static_assert(sizeof(Posted) == 64);
+
   void publish(const Partition& partition, Body body) {
-    description_.emplace(Loop{partition, body});
-    loop_ = &*description_;
+    posted_.loop.emplace(Loop{partition, body});
     error_range_ = partition.ranges;
-    const uint32_t next = epoch_.load(std::memory_order_relaxed) + 1;
+    const uint32_t next = posted_.epoch.load(std::memory_order_relaxed) + 1;
     remaining_.store(static_cast<uint32_t>(partition.ranges), std::memory_order_relaxed);
     claims_[0].epoch.store(next, std::memory_order_relaxed);
     for (size_t range = static_cast<size_t>(partition.ranges); range < claims_.size(); ++range) {
       claims_[range].epoch.store(next, std::memory_order_relaxed);
     }
-    epoch_.store(next, std::memory_order_release);
-    epoch_.notify_all();
+    posted_.epoch.store(next, std::memory_order_release);
+    posted_.epoch.notify_all();
   }
 
   bool claim(int64_t range, uint32_t epoch) {
     uint32_t expected = epoch - 1;
+    // Looked at first: a line that is only read stays with its worker too.
+    if (claims_[static_cast<size_t>(range)].epoch.load(std::memory_order_relaxed) != expected) return false;
     return claims_[static_cast<size_t>(range)].epoch.compare_exchange_strong(expected, epoch,
                                                                              std::memory_order_acq_rel);
   }
@@ -238,7 +247,7 @@ class Pool {
   /// Runs a claimed range. The lowest range's exception is kept.
   void take(int64_t range) {
     try {
-      run_range(loop_->partition, loop_->body, range);
+      run_range(posted_.loop->partition, posted_.loop->body, range);
     } catch (...) {
       const std::lock_guard lock(errors_);
       if (range < error_range_) {
@@ -249,19 +258,20 @@ class Pool {
     if (remaining_.fetch_sub(1, std::memory_order_acq_rel) == 1) remaining_.notify_one();
   }
 
+  bool is_done() const { return remaining_.load(std::memory_order_acquire) == 0; }
+
   void wait_for_all() {
-    const auto done = [&] { return remaining_.load(std::memory_order_acquire) == 0; };
-    if (spin_until(done)) return;
+    if (is_done() || spin_until([&] { return is_done(); })) return;
     for (uint32_t left; (left = remaining_.load(std::memory_order_acquire)) != 0;) remaining_.wait(left);
   }
 
   void work(int64_t range, uint32_t seen) {
     AheadReader ahead(claims_[static_cast<size_t>(range)].hint);
     while (true) {
-      const auto published = [&] { return epoch_.load(std::memory_order_acquire) != seen; };
+      const auto published = [&] { return posted_.epoch.load(std::memory_order_acquire) != seen; };
       ahead.run(published);
-      if (!spin_until(published)) epoch_.wait(seen, std::memory_order_acquire);
-      const uint32_t now = epoch_.load(std::memory_order_acquire);
+      if (!spin_until(published)) posted_.epoch.wait(seen, std::memory_order_acquire);
+      const uint32_t now = posted_.epoch.load(std::memory_order_acquire);
       if (now == seen) continue;
       seen = now;
       if (stopping_.load(std::memory_order_acquire)) return;
@@ -271,12 +281,12 @@ class Pool {
 
   void resize(int threads) {
     stopping_.store(true, std::memory_order_release);
-    epoch_.fetch_add(1, std::memory_order_release);
-    epoch_.notify_all();
+    posted_.epoch.fetch_add(1, std::memory_order_release);
+    posted_.epoch.notify_all();
     for (std::thread& worker : workers_) worker.join();
     workers_.clear();
     stopping_.store(false, std::memory_order_release);
-    const uint32_t now = epoch_.load(std::memory_order_relaxed);
+    const uint32_t now = posted_.epoch.load(std::memory_order_relaxed);
     claims_ = std::vector<Claim>(static_cast<size_t>(threads));
     for (Claim& each : claims_) each.epoch.store(now, std::memory_order_relaxed);
     const BlockedSignals inherited_by_workers;
@@ -292,12 +302,10 @@ class Pool {
   std::mutex callers_;
   std::vector<std::thread> workers_;
   std::vector<Claim> claims_;
-  std::optional<Loop> description_;
-  Loop* loop_ = nullptr;
   std::mutex errors_;
   int64_t error_range_ = 0;
   std::exception_ptr error_;
-  alignas(64) std::atomic<uint32_t> epoch_{0};
+  Posted posted_;
   alignas(64) std::atomic<uint32_t> remaining_{0};
   std::atomic<bool> stopping_{false};
 };

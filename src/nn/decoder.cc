@@ -27,7 +27,7 @@ Tensor DecoderBlock::forward(Tensor x, const Batch& batch) {
   if (attention_post_norm || residual_scale_ != 1)
     add(x, attention->forward(attention_norm->forward(x), batch), attention_post_norm);
   else
-    attention->add_to(x, attention_norm->forward(x), batch);
+    attention->add_normed_to(x, *attention_norm, batch);
   add_feed_forward(x);
   return x;
 }
@@ -44,7 +44,7 @@ void DecoderBlock::add_feed_forward(Tensor& x) {
   if (feed_forward_post_norm || residual_scale_ != 1)
     add(x, feed_forward->forward(feed_forward_norm->forward(x)), feed_forward_post_norm);
   else
-    feed_forward->add_to(x, feed_forward_norm->forward(x));
+    feed_forward->add_normed_to(x, *feed_forward_norm);
 }
 
 void DecoderBlock::add(Tensor& x, Tensor part, const Child<Norm>& post_norm) const {

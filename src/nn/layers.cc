@@ -44,13 +44,16 @@ Tensor AffineLinear::cross_entropy(const Tensor& x, const Tensor& targets, int64
                                    {.logit_scale = logit_scale, .ignore_index = ignored});
 }
 
-std::vector<Tensor> forward_together(const Tensor& x, std::span<Linear* const> linears) {
+std::vector<Tensor> forward_together(const Tensor& x, std::span<Linear* const> linears, Norm* norm) {
   std::vector<ops::Projection> projections;
   projections.reserve(linears.size());
   for (const Linear* linear : linears)
     if (std::optional<ops::Projection> projection = linear->projection())
       projections.push_back(*std::move(projection));
-  if (projections.size() == linears.size()) return ops::linear_together(x, projections);
+  const bool are_projections = projections.size() == linears.size();
+  const auto parameters = norm == nullptr || !are_projections ? std::nullopt : norm->rms_norm();
+  if (norm != nullptr && !parameters) return forward_together(norm->forward(x), linears);
+  if (are_projections) return ops::linear_together(x, projections, parameters);
   std::vector<Tensor> results;
   for (Linear* linear : linears) results.push_back(linear->forward(x));
   return results;
@@ -79,6 +82,10 @@ Tensor RmsNorm::forward_as(const Tensor& x, DType result) {
   return ops::rms_norm(x, weight.tensor(), epsilon_, offset_, result);
 }
 
+std::optional<ops::RmsNormParameters> RmsNorm::rms_norm() const {
+  return ops::RmsNormParameters{weight.tensor(), epsilon_, offset_};
+}
+
 LayerNorm::LayerNorm(int64_t size, double epsilon, bool has_bias)
     : weight(*this, "weight", {size}), epsilon_(static_cast<float>(epsilon)) {
   if (has_bias) bias.emplace(*this, "bias", Shape{size});
@@ -105,10 +112,12 @@ GatedFeedForward::GatedFeedForward(int64_t hidden_size, int64_t intermediate_siz
       down_proj(*this, "down_proj", affine(intermediate_size, hidden_size, has_bias)),
       activation_(activation) {}
 
-Tensor GatedFeedForward::inner(const Tensor& x) {
+Tensor GatedFeedForward::inner(const Tensor& x, Norm* norm) {
   const auto gate_projection = gate_proj->projection(), up_projection = up_proj->projection();
-  if (gate_projection && up_projection)
-    return ops::gated_linear(activation_, x, *gate_projection, *up_projection);
+  const bool are_projections = gate_projection && up_projection;
+  const auto parameters = norm == nullptr || !are_projections ? std::nullopt : norm->rms_norm();
+  if (norm != nullptr && !parameters) return inner(norm->forward(x));
+  if (are_projections) return ops::gated_linear(activation_, x, *gate_projection, *up_projection, parameters);
   Tensor gate = gate_proj->forward(x);
   ops::gated_in_place(activation_, gate, up_proj->forward(x));
   return gate;
@@ -118,8 +127,8 @@ Tensor GatedFeedForward::forward(const Tensor& x) {
   return down_proj->forward(inner(x));
 }
 
-void GatedFeedForward::add_to(Tensor& sum, const Tensor& x) {
-  down_proj->add_to(sum, inner(x));
+void GatedFeedForward::add_normed_to(Tensor& sum, Norm& norm) {
+  down_proj->add_to(sum, inner(sum, &norm));
 }
 
 PlainFeedForward::PlainFeedForward(int64_t hidden_size, int64_t intermediate_size, ops::Unary activation,
@@ -138,8 +147,8 @@ Tensor PlainFeedForward::forward(const Tensor& x) {
   return down_proj->forward(inner(x));
 }
 
-void PlainFeedForward::add_to(Tensor& sum, const Tensor& x) {
-  down_proj->add_to(sum, inner(x));
+void PlainFeedForward::add_normed_to(Tensor& sum, Norm& norm) {
+  down_proj->add_to(sum, inner(norm.forward(sum)));
 }
 
 std::string SoftmaxAttention::details() const {
@@ -191,9 +200,9 @@ std::string Attention::details() const {
                      shape_.head_dim, rope_ == nullptr ? ", no rotation" : "");
 }
 
-Tensor Attention::mixed(const Tensor& x, const Batch& batch) {
+Tensor Attention::mixed(const Tensor& x, const Batch& batch, Norm* norm) {
   const std::vector<Tensor> all =
-      forward_together(x, std::array{q_proj.get().get(), k_proj.get().get(), v_proj.get().get()});
+      forward_together(x, std::array{q_proj.get().get(), k_proj.get().get(), v_proj.get().get()}, norm);
   return attended(all[0], all[1], all[2], batch);
 }
 
@@ -226,8 +235,8 @@ Tensor Attention::forward_last(const Tensor& x, const Batch& batch) {
   return o_proj->forward(attended(q_proj->forward(last_rows(x, batch)), all[0], all[1], batch));
 }
 
-void Attention::add_to(Tensor& sum, const Tensor& x, const Batch& batch) {
-  o_proj->add_to(sum, mixed(x, batch));
+void Attention::add_normed_to(Tensor& sum, Norm& norm, const Batch& batch) {
+  o_proj->add_to(sum, mixed(sum, batch, &norm));
 }
 
 int64_t cache_tile_bytes(const AttentionShape& shape, ops::CacheFormat format) {

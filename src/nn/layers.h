@@ -26,8 +26,8 @@ class AffineLinear final : public Linear {
   std::optional<Parameter> bias;
 };
 
-/// Each one's `forward` of the same x, in order; at once where all are projections.
-std::vector<Tensor> forward_together(const Tensor& x, std::span<Linear* const> linears);
+/// Each one's `forward` of the same x, in order; at once where all are projections. With a norm: of norm(x).
+std::vector<Tensor> forward_together(const Tensor& x, std::span<Linear* const> linears, Norm* norm = nullptr);
 
 /// Rows of a table [entries, hidden].
 class TableEmbedding final : public Embedding {
@@ -50,6 +50,7 @@ class RmsNorm final : public Norm {
   std::string details() const override;
   Tensor forward(const Tensor& x) override;
   Tensor forward_as(const Tensor& x, DType result) override;
+  std::optional<ops::RmsNormParameters> rms_norm() const override;
 
   Parameter weight;
 
@@ -83,14 +84,15 @@ class GatedFeedForward final : public FeedForward {
   ops::Unary activation() const { return activation_; }
   std::string details() const override { return std::string(ops::name_of(activation_)); }
   Tensor forward(const Tensor& x) override;
-  void add_to(Tensor& sum, const Tensor& x) override;
+  void add_normed_to(Tensor& sum, Norm& norm) override;
 
   Child<Linear> gate_proj;
   Child<Linear> up_proj;
   Child<Linear> down_proj;
 
  private:
-  Tensor inner(const Tensor& x);
+  /// What goes into down_proj. With a norm: of norm(x).
+  Tensor inner(const Tensor& x, Norm* norm = nullptr);
 
   ops::Unary activation_;
 };
@@ -103,7 +105,7 @@ class PlainFeedForward final : public FeedForward {
   ops::Unary activation() const { return activation_; }
   std::string details() const override { return std::string(ops::name_of(activation_)); }
   Tensor forward(const Tensor& x) override;
-  void add_to(Tensor& sum, const Tensor& x) override;
+  void add_normed_to(Tensor& sum, Norm& norm) override;
 
   Child<Linear> up_proj;
   Child<Linear> down_proj;
@@ -157,7 +159,7 @@ class Attention final : public TokenMixer {
   const ops::RopeScaling* rope() const { return rope_.get(); }
   std::string details() const override;
   Tensor forward(const Tensor& x, const Batch& batch) override;
-  void add_to(Tensor& sum, const Tensor& x, const Batch& batch) override;
+  void add_normed_to(Tensor& sum, Norm& norm, const Batch& batch) override;
   Tensor forward_last(const Tensor& x, const Batch& batch) override;
 
   Child<Linear> q_proj;
@@ -169,8 +171,8 @@ class Attention final : public TokenMixer {
   Child<AttentionCore> core;
 
  private:
-  /// What the core gives, its heads side by side: [tokens, heads * head_dim].
-  Tensor mixed(const Tensor& x, const Batch& batch);
+  /// What the core gives, its heads side by side: [tokens, heads * head_dim]. With a norm: of norm(x).
+  Tensor mixed(const Tensor& x, const Batch& batch, Norm* norm = nullptr);
   /// The same of what was projected; q: of every token, or of each sequence's last alone.
   Tensor attended(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch);
 

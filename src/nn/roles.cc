@@ -12,16 +12,16 @@ void Linear::add_to(Tensor& sum, const Tensor& x) {
   ops::add_in_place(sum, forward(x));
 }
 
-void TokenMixer::add_to(Tensor& sum, const Tensor& x, const Batch& batch) {
-  ops::add_in_place(sum, forward(x, batch));
+void TokenMixer::add_normed_to(Tensor& sum, Norm& norm, const Batch& batch) {
+  ops::add_in_place(sum, forward(norm.forward(sum), batch));
 }
 
 Tensor TokenMixer::forward_last(const Tensor& x, const Batch& batch) {
   return last_rows(forward(x, batch), batch);
 }
 
-void FeedForward::add_to(Tensor& sum, const Tensor& x) {
-  ops::add_in_place(sum, forward(x));
+void FeedForward::add_normed_to(Tensor& sum, Norm& norm) {
+  ops::add_in_place(sum, forward(norm.forward(sum)));
 }
 
 Tensor Linear::cross_entropy(const Tensor& x, const Tensor& targets, int64_t ignored, float logit_scale) {

@@ -45,6 +45,8 @@ class Norm : public Module {
   virtual Tensor forward(const Tensor& x) = 0;
   /// The same, rounded to a floating dtype. What a norm overrides that can do so in one pass.
   virtual Tensor forward_as(const Tensor& x, DType result);
+  /// Its parameters where an RMS norm over the last dimension is all that `forward` does; else nothing.
+  virtual std::optional<ops::RmsNormParameters> rms_norm() const { return {}; }
 };
 
 /// q [tokens, heads, head_dim], k and v [tokens, key_value_heads, ...] (positions applied) to [tokens, heads,
@@ -63,8 +65,9 @@ class TokenMixer : public Module {
   static constexpr std::string_view kRole = "TokenMixer";
   std::string_view role() const override { return kRole; }
   virtual Tensor forward(const Tensor& x, const Batch& batch) = 0;
-  /// sum += forward(x, batch), with the bits of that.
-  virtual void add_to(Tensor& sum, const Tensor& x, const Batch& batch);
+  /// sum += forward(norm(sum), batch), with the bits of that. What one overrides that can take the norm, or
+  /// add, while it multiplies.
+  virtual void add_normed_to(Tensor& sum, Norm& norm, const Batch& batch);
   /// Of `forward` the rows of each sequence's last token, bit for bit: [sequences, hidden]. A mixer that can
   /// leave out the others overrides it. Not recorded for a backward (see last_rows).
   virtual Tensor forward_last(const Tensor& x, const Batch& batch);
@@ -76,8 +79,9 @@ class FeedForward : public Module {
   static constexpr std::string_view kRole = "FeedForward";
   std::string_view role() const override { return kRole; }
   virtual Tensor forward(const Tensor& x) = 0;
-  /// sum += forward(x), with the bits of that.
-  virtual void add_to(Tensor& sum, const Tensor& x);
+  /// sum += forward(norm(sum)), with the bits of that. What one overrides that can take the norm, or add,
+  /// while it multiplies.
+  virtual void add_normed_to(Tensor& sum, Norm& norm);
 };
 
 /// One layer: [tokens, hidden] to [tokens, hidden]. It may reuse the memory of x.

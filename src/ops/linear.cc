@@ -138,9 +138,27 @@ bool goes_straight(const Tensor& x, const Weight& weight, const Tensor& bias) {
          !autograd::needed(x, weight.storage(), bias);
 }
 
+/// Whether the integer kernels take the norm of x themselves, or there is none.
+bool goes_straight(const Tensor& x, const std::optional<RmsNormParameters>& norm) {
+  if (!norm || !norm->weight.defined()) return true;
+  const Tensor& weight = norm->weight;
+  return weight.device() == Device::kCpu && is_floating(weight.dtype()) &&
+         weight.shape() == Shape{x.dim(-1)} && !autograd::needed(weight);
+}
+
 cpu::Int8Rows rows_of(const Tensor& x) {
   const int64_t columns = x.dim(-1);
   return {x.data<float>(), columns == 0 ? 0 : x.element_count() / columns, columns};
+}
+
+/// Calls multiply(rows of x, or of its norm).
+template <typename Multiply>
+void with_rows_of(const Tensor& x, const std::optional<RmsNormParameters>& norm, const Multiply& multiply) {
+  cpu::Int8Rows rows = rows_of(x);
+  if (!norm) return multiply(rows);
+  const cpu::RmsRows normed(*norm, rows.columns);
+  rows.norm = &normed;
+  multiply(rows);
 }
 
 cpu::Int8Product product_into(const Tensor& y, const Weight& weight, const Tensor& bias) {
@@ -169,10 +187,14 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias) {
   return y;
 }
 
-std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection> projections) {
-  const bool together = std::all_of(projections.begin(), projections.end(), [&](const Projection& each) {
-    return goes_straight(x, *each.weight, each.bias);
-  });
+std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection> projections,
+                                    const std::optional<RmsNormParameters>& norm) {
+  const bool together =
+      std::all_of(projections.begin(), projections.end(),
+                  [&](const Projection& each) { return goes_straight(x, *each.weight, each.bias); }) &&
+      goes_straight(x, norm);
+  if (!together && norm)
+    return linear_together(rms_norm(x, norm->weight, norm->eps, norm->weight_offset), projections);
   std::vector<Tensor> results;
   results.reserve(projections.size());
   if (!together) {
@@ -188,19 +210,20 @@ std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection>
     results.push_back(Tensor::empty(shape, DType::kF32));
     products.push_back(product_into(results.back(), *each.weight, each.bias));
   }
-  cpu::multiply_int8(rows_of(x), products);
+  with_rows_of(x, norm, [&](const cpu::Int8Rows& rows) { cpu::multiply_int8(rows, products); });
   return results;
 }
 
-Tensor gated_linear(Unary activation, const Tensor& x, const Projection& gate, const Projection& up) {
+Tensor gated_linear(Unary activation, const Tensor& x, const Projection& gate, const Projection& up,
+                    const std::optional<RmsNormParameters>& norm) {
   const Weight& first = *gate.weight;
   const Weight& second = *up.weight;
   const bool joined = goes_straight(x, first, gate.bias) && goes_straight(x, second, up.bias) &&
-                      &first.interleaved_format() == &second.interleaved_format() &&
+                      goes_straight(x, norm) && &first.interleaved_format() == &second.interleaved_format() &&
                       first.rows() == second.rows() && rows_of(x).tokens > cpu::kFewTokens &&
                       is_activation(activation);
   if (!joined) {
-    std::vector<Tensor> both = linear_together(x, std::array{gate, up});
+    std::vector<Tensor> both = linear_together(x, std::array{gate, up}, norm);
     gated_in_place(activation, both[0], both[1]);
     return both[0];
   }
@@ -209,12 +232,13 @@ Tensor gated_linear(Unary activation, const Tensor& x, const Projection& gate, c
   Shape shape = x.shape();
   shape[x.rank() - 1] = first.rows();
   Tensor y = Tensor::empty(shape, DType::kF32);
-  const cpu::RowKernels& rows = cpu::row_kernels();
+  const cpu::RowKernels& kernels = cpu::row_kernels();
   const std::array products{product_into(y, first, gate.bias), product_into(y, second, up.bias)};
-  cpu::multiply_int8_joined(rows_of(x), products, [&](float* gates, const float* ups, int64_t count) {
-    rows.unary({activation}, gates, gates, count);
-    rows.binary(Binary::kMultiply, gates, ups, gates, count);
-  });
+  const auto join = [&](float* gates, const float* ups, int64_t count) {
+    kernels.unary({activation}, gates, gates, count);
+    kernels.binary(Binary::kMultiply, gates, ups, gates, count);
+  };
+  with_rows_of(x, norm, [&](const cpu::Int8Rows& rows) { cpu::multiply_int8_joined(rows, products, join); });
   return y;
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "ops/activation.h"
 #include "ops/kernel.h"
+#include "ops/rms_norm.h"
 #include "ops/weight.h"
 
 namespace martlet::ops {
@@ -30,12 +32,16 @@ struct Projection {
   Tensor bias = {};
 };
 /// `linear` of each, with the same bits. Where all weights are interleaved, x is rounded once and the threads
-/// are called once.
-std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection> projections);
+/// are called once. With a norm: of rms_norm(x, ..), which is taken of a row as it is rounded where nothing
+/// is recorded, and never written.
+std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection> projections,
+                                    const std::optional<RmsNormParameters>& norm = {});
 
 /// gated(activation, products of `gate`, products of `up`), with the bits of that. Of many rows and two
 /// interleaved weights of one format neither product is written: their sums are joined as they are there.
-Tensor gated_linear(Unary activation, const Tensor& x, const Projection& gate, const Projection& up);
+/// With a norm: of rms_norm(x, ..), as in linear_together.
+Tensor gated_linear(Unary activation, const Tensor& x, const Projection& gate, const Projection& up,
+                    const std::optional<RmsNormParameters>& norm = {});
 
 /// The name of the kernel that `linear` would use.
 std::string_view linear_kernel(const Tensor& x, const Weight& weight);

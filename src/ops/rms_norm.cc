@@ -8,6 +8,7 @@
 #include "base/thread_pool.h"
 #include "ops/binary.h"
 #include "ops/check.h"
+#include "ops/cpu/rms_rows.h"
 #include "ops/cpu/row_access.h"
 #include "ops/norm_backward.h"
 #include "ops/reference.h"
@@ -47,23 +48,6 @@ void run_reference(const RmsNormProblem& problem) {
   }
 }
 
-/// weight + offset as f32 next to each other, in `storage` where they are not so already; null for "all
-/// ones".
-const float* prepared_weight(const cpu::RowKernels& rows, const RmsNormProblem& problem,
-                             std::vector<float>& storage) {
-  const int64_t n = problem.x.dim(-1);
-  const bool given = problem.weight.defined();
-  if (problem.weight_offset == 0) return given ? cpu::read_parameter(rows, problem.weight, storage) : nullptr;
-  if (!given) {
-    storage.assign(static_cast<size_t>(n), 1.0f + problem.weight_offset);
-    return storage.data();
-  }
-  const float* values = cpu::read_parameter(rows, problem.weight, storage);
-  storage.resize(static_cast<size_t>(n));
-  rows.unary({Unary::kShift, problem.weight_offset}, values, storage.data(), n);
-  return storage.data();
-}
-
 void run_cpu(const RmsNormProblem& problem) {
   const cpu::RowKernels& kernels = cpu::row_kernels();
   const DType dtype = problem.x.dtype();
@@ -71,8 +55,7 @@ void run_cpu(const RmsNormProblem& problem) {
   const cpu::Rows x(problem.x);
   const cpu::Rows y(problem.y);
   const int64_t n = x.length();
-  std::vector<float> weight_storage;
-  const float* weight = prepared_weight(kernels, problem, weight_storage);
+  const cpu::RmsRows norm({problem.weight, problem.eps, problem.weight_offset}, n);
   const std::byte* from = problem.x.host_bytes();
   std::byte* to = problem.y.mutable_host_bytes();
   const bool added = problem.residual.defined();
@@ -95,11 +78,9 @@ void run_cpu(const RmsNormProblem& problem) {
         cpu::write_floats(kernels, total, n, dtype, place, sum.stride());
         values = cpu::read_floats(kernels, dtype, place, sum.stride(), n, buffers.data());
       }
-      const double mean = kernels.sum_of_squares(values, 0.0f, n) / static_cast<double>(n);
-      const float scale = static_cast<float>(1 / std::sqrt(mean + static_cast<double>(problem.eps)));
       std::byte* target = to + y.offset(row);
       float* result = cpu::place_for(result_dtype, target, y.stride(), buffers.data());
-      kernels.normalise(values, 0.0f, scale, weight, nullptr, result, n);
+      norm.normalise(values, norm.scale(values), 0, n, result);
       cpu::write_floats(kernels, result, n, result_dtype, target, y.stride());
     }
   });

@@ -7,6 +7,13 @@
 
 namespace martlet::ops {
 
+/// What an RMS norm multiplies by and adds to the mean of squares: arguments of rms_norm.
+struct RmsNormParameters {
+  Tensor weight;
+  float eps;
+  float weight_offset = 0;
+};
+
 /// y = x / sqrt(mean(x^2) + eps) * (weight + weight_offset) over the last dimension. x: [..., n] f32 or bf16;
 /// weight: [n] of any floating dtype, or nothing for 1. The sum of squares is f32 in a fixed order (double on
 /// the reference device). Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019. Gemma stores

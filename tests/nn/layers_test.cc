@@ -57,6 +57,19 @@ class Wrapped final : public Linear {
   Child<Linear> inner;
 };
 
+/// A norm that says nothing of itself: what a rewrite puts in a norm's place.
+class WrappedNorm final : public Norm {
+ public:
+  explicit WrappedNorm(std::shared_ptr<Norm> norm) : inner(*this, std::string(kWrapped), std::move(norm)) {}
+  std::string_view kind() const override { return "WrappedNorm"; }
+  Tensor forward(const Tensor& x) override {
+    ++calls;
+    return inner->forward(x);
+  }
+  Child<Norm> inner;
+  int calls = 0;
+};
+
 constexpr int64_t kHidden = 64;
 
 std::shared_ptr<Attention> attention() {
@@ -91,19 +104,26 @@ TEST_P(AddTo, LinearLayersAddWhatTheyGive) {
   }
 }
 
-TEST_P(AddTo, FeedForwardsAddWhatTheyGive) {
+TEST_P(AddTo, FeedForwardsAddWhatTheyGiveOfANorm) {
   const auto gated = std::make_shared<GatedFeedForward>(kHidden, 96, ops::Unary::kSilu, true);
   const auto plain = std::make_shared<PlainFeedForward>(kHidden, 96, ops::Unary::kGelu, true);
+  const auto rms = std::make_shared<RmsNorm>(kHidden, 1e-5, 1.0f);
+  const auto layer = std::make_shared<LayerNorm>(kHidden, 1e-5);
+  fill(*rms, 30, false);
+  fill(*layer, 31, false);
+  EXPECT_TRUE(rms->rms_norm().has_value());
   for (const std::shared_ptr<FeedForward>& module :
        {std::shared_ptr<FeedForward>(gated), std::shared_ptr<FeedForward>(plain)}) {
     fill(*module, 20, GetParam());
-    for (const int64_t tokens : {1, 30}) {
-      const Tensor x = drawn({tokens, kHidden}, 7), before = drawn({tokens, kHidden}, 8);
-      Tensor expected = before.clone(), sum = before.clone();
-      ops::add_in_place(expected, module->forward(x));
-      module->add_to(sum, x);
-      EXPECT_EQ(bits_of(sum), bits_of(expected)) << module->kind();
-    }
+    for (const std::shared_ptr<Norm>& norm : {std::shared_ptr<Norm>(rms), std::shared_ptr<Norm>(layer),
+                                              std::shared_ptr<Norm>(std::make_shared<WrappedNorm>(rms))})
+      for (const int64_t tokens : {1, 30}) {
+        const Tensor before = drawn({tokens, kHidden}, 8);
+        Tensor expected = before.clone(), sum = before.clone();
+        ops::add_in_place(expected, module->forward(norm->forward(before)));
+        module->add_normed_to(sum, *norm);
+        EXPECT_EQ(bits_of(sum), bits_of(expected)) << module->kind() << " of " << norm->kind();
+      }
   }
 }
 
@@ -131,6 +151,34 @@ TEST_P(AddTo, ABlockGivesTheBitsOfItsPartsWhateverStandsInALinearPlace) {
   for (Child<Linear>* place : {&mixer.k_proj, &mixer.o_proj, &fed.up_proj, &fed.down_proj}) {
     place->set(std::make_shared<Wrapped>(place->get()));
     EXPECT_EQ(bits_of(block.forward(x.clone(), batch)), expected) << place->name();
+  }
+}
+
+TEST_P(AddTo, ABlockTakesWhateverStandsInANormsPlace) {
+  DecoderBlock block(std::make_shared<RmsNorm>(kHidden, 1e-5), attention(),
+                     std::make_shared<RmsNorm>(kHidden, 1e-5, 1.0f),
+                     std::make_shared<GatedFeedForward>(kHidden, 96, ops::Unary::kSilu, false));
+  fill(block, 60, GetParam());
+  for (const int64_t tokens : {1, 30}) {
+    const std::vector<int32_t> ids(static_cast<size_t>(tokens));
+    Batch batch;
+    batch.add(ids);
+    const Tensor x = drawn({tokens, kHidden}, 10);
+    const std::vector<uint32_t> expected = bits_of(by_parts(block, x.clone(), batch));
+    EXPECT_EQ(bits_of(block.forward(x.clone(), batch)), expected);
+    for (Child<Norm>* place : {&block.attention_norm, &block.feed_forward_norm}) {
+      const std::shared_ptr<Norm> before = place->get();
+      const auto wrapped = std::make_shared<WrappedNorm>(before);
+      place->set(wrapped);
+      EXPECT_EQ(bits_of(block.forward(x.clone(), batch)), expected) << place->name();
+      EXPECT_EQ(wrapped->calls, 1) << place->name();
+      const auto layer_norm = std::make_shared<LayerNorm>(kHidden, 1e-5);
+      fill(*layer_norm, 61, false);
+      place->set(layer_norm);
+      EXPECT_EQ(bits_of(block.forward(x.clone(), batch)), bits_of(by_parts(block, x.clone(), batch)))
+          << place->name();
+      place->set(before);
+    }
   }
 }
 

@@ -25,7 +25,7 @@ namespace martlet::ops::cpu {
 namespace {
 
 // Weight that a thread reads at a time; less is not worth waking one for.
-constexpr int64_t kLeastBytes = 64 << 10;
+constexpr int64_t kLeastBytes = 32 << 10;
 // Of activations that every group of weights goes through: what stays in a third-level cache beside others'.
 constexpr int64_t kBlockBytes = 2 << 20;
 // Their sums of a few groups, 16 KiB each, stay in the L2 cache.

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "base/function_ref.h"
+#include "ops/cpu/rms_rows.h"
 #include "ops/weight.h"
 
 namespace martlet::ops::cpu {
@@ -16,10 +17,11 @@ struct Int8Product {
   bool adds = false;     ///< y += instead of y =
 };
 
-/// Activations [tokens, columns], row after row.
+/// Activations [tokens, columns], row after row; or their norm, which is taken of a row as it is rounded.
 struct Int8Rows {
   const float* values;
   int64_t tokens, columns;
+  const RmsRows* norm = nullptr;
 };
 
 /// Activations that weights are read for front to back: decoding, several sequences of it, guesses.

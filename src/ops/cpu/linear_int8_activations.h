@@ -53,15 +53,22 @@ class Activations {
     if (move != nullptr) all_.pairs = all_.side + side;
     // A division for each tile and slice would cost a twentieth of the product.
     for (int64_t tile = 0; tile <= tiles_; ++tile) firsts_.push_back(tokens_ * tile / tiles_);
-    const float* from = x.values;
     const int64_t grain = std::max<int64_t>(1, kLeastElements / std::max<int64_t>(1, columns_));
     parallel_for(tokens_, grain, [&](int64_t begin, int64_t end) {
+      alignas(64) float normed[kSliceBlocks * kCodesBlock];  // stays in the L1 cache
       for (int64_t token = begin, tile = tile_of(begin); token < end; ++token) {
         while (first(tile + 1) <= token) ++tile;
+        const float* row = x.values + token * columns_;
+        const float norm_scale = x.norm == nullptr ? 1 : x.norm->scale(row);
         for (int64_t block = 0; block < blocks(); block += kSliceBlocks) {
           const int64_t columns = slice_blocks(block) * kCodesBlock;
           const ActivationColumn to = slice(block).column(first(tile), first(tile + 1), token - first(tile));
-          kernels.quantise(from + token * columns_ + block * kCodesBlock, columns, form_, to);
+          const float* from = row + block * kCodesBlock;
+          if (x.norm != nullptr) {
+            x.norm->normalise(from, norm_scale, block * kCodesBlock, columns, normed);
+            from = normed;
+          }
+          kernels.quantise(from, columns, form_, to);
           if (move != nullptr) move(columns, form_, to);
         }
       }
