@@ -40,7 +40,8 @@ ops::Weight moved(const ops::Weight& weight, const Tensor& place, int64_t at) {
   const Tensor storage = Tensor::borrow(bytes, weight.storage().shape(), weight.storage().dtype());
   if (weight.is_interleaved())
     return ops::Weight(weight.interleaved_format(), storage, weight.rows(), weight.columns());
-  return weight.is_packed() ? ops::Weight(weight.format(), storage, weight.columns()) : ops::Weight(storage);
+  if (weight.is_packed()) return ops::Weight(weight.format(), storage, weight.columns());
+  return weight.takes_bf16() ? ops::Weight(storage).taking_bf16() : ops::Weight(storage);
 }
 
 }  // namespace

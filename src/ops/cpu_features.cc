@@ -9,19 +9,23 @@
 namespace martlet::ops {
 namespace {
 
-/// Whether the processor multiplies tiles of bytes and the system lets this process use them: a tile's data
-/// are state that Linux keeps for those processes alone that ask ("Using XSTATE features in user space
-/// applications", Documentation/arch/x86/xstate.rst).
-bool may_use_tiles() {
+struct TileProducts {
+  bool of_bytes = false, of_bf16 = false;
+};
+
+/// What tiles the processor multiplies, if the system lets this process use them: a tile's data are state
+/// that Linux keeps for those processes alone that ask ("Using XSTATE features in user space applications",
+/// Documentation/arch/x86/xstate.rst).
+TileProducts tile_products() {
 #if defined(__x86_64__) && defined(__linux__)
-  constexpr unsigned kAmxTile = 1u << 24, kAmxInt8 = 1u << 25;  // CPUID leaf 7, EDX
+  constexpr unsigned kAmxBF16 = 1u << 22, kAmxTile = 1u << 24, kAmxInt8 = 1u << 25;  // CPUID leaf 7, EDX
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  if ((d & kAmxTile) == 0 || (d & kAmxInt8) == 0) return false;
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kAmxTile) == 0) return {};
+  if (syscall(SYS_arch_prctl, kRequestPermission, kTileData) != 0) return {};
+  return {(d & kAmxInt8) != 0, (d & kAmxBF16) != 0};
 #else
-  return false;
+  return {};
 #endif
 }
 
@@ -37,7 +41,9 @@ CpuFeatures detect() {
   features.avx512_vnni =
       features.avx512 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
   features.avx512_bf16 = features.avx512 && __builtin_cpu_supports("avx512bf16");
-  features.amx_int8 = features.avx512_vnni && may_use_tiles();
+  const TileProducts tiles = features.avx512 ? tile_products() : TileProducts{};
+  features.amx_int8 = features.avx512_vnni && tiles.of_bytes;
+  features.amx_bf16 = features.avx512_bf16 && tiles.of_bf16;
   features.is_intel = features.avx512_vnni && __builtin_cpu_is("intel") != 0;
 #endif
   return features;
@@ -55,7 +61,7 @@ std::string CpuFeatures::to_string() const {
   std::string text = avx512 ? "AVX-512" : "AVX2";
   if (avx512_bf16) text += " BF16";
   if (avx512_vnni) text += " VNNI";
-  if (amx_int8) text += " AMX";
+  if (amx_int8 || amx_bf16) text += " AMX";
   return text;
 }
 
@@ -70,6 +76,7 @@ void limit_cpu_features(const CpuFeatures& at_most) {
                detected.avx512_vnni && at_most.avx512_vnni,
                detected.avx512_bf16 && at_most.avx512_bf16,
                detected.amx_int8 && at_most.amx_int8,
+               detected.amx_bf16 && at_most.amx_bf16,
                detected.avx512_vnni && at_most.avx512_vnni && at_most.is_intel};
 }
 

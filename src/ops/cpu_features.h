@@ -12,6 +12,7 @@ struct CpuFeatures {
   bool avx512_vnni = false;  ///< and VNNI, VBMI
   bool avx512_bf16 = false;  ///< and BF16
   bool amx_int8 = false;     ///< AVX-512 VNNI and tiles of bytes
+  bool amx_bf16 = false;     ///< AVX-512 BF16 and tiles of bf16
   /// Chooses among loops of the same bits: additions of 512-bit vectors take the pipes of products here, and
   /// cores want every line of memory called.
   bool is_intel = false;

@@ -7,6 +7,7 @@
 #include "autograd/record.h"
 #include "ops/binary.h"
 #include "ops/cast.h"
+#include "ops/cpu/linear_bf16.h"
 #include "ops/cpu/linear_int8.h"
 #include "ops/cpu/linear_int8_kernels.h"
 #include "ops/cpu/linear_kernels.h"
@@ -77,7 +78,8 @@ void run_reference_int8(const LinearProblem& problem) {
 /// The definition: every output is the sum over k in double, rounded once.
 void run_reference(const LinearProblem& problem) {
   const Tensor unpacked = problem.weight.is_packed() ? problem.weight.unpack() : problem.weight.dense();
-  const Elements x(problem.x);
+  const Tensor factor = problem.weight.takes_bf16() ? cast(problem.x, DType::kBF16) : problem.x;
+  const Elements x(factor);
   const Elements w(unpacked);
   Elements y(problem.y);
   const int64_t rows = problem.weight.rows();
@@ -89,15 +91,41 @@ void run_reference(const LinearProblem& problem) {
   }
 }
 
-void run_cpu_int8(const LinearProblem& problem) {
+std::string_view not_taking_bf16(const LinearProblem& problem) {
+  return problem.weight.takes_bf16() ? "" : "the weight does not take bf16";
+}
+
+const float* bias_of(const Tensor& bias) {
+  return bias.defined() ? bias.data<float>() : nullptr;
+}
+
+/// Kernels that read x and the bias where they lie and write y at once.
+enum class StraightKernels : uint8_t { kNone, kInt8, kBF16Tiles };
+
+void multiply_straight(StraightKernels kernels, const cpu::ActivationRows& x,
+                       std::span<const cpu::WeightProduct> products) {
+  kernels == StraightKernels::kInt8 ? cpu::multiply_int8(x, products) : cpu::multiply_bf16(x, products);
+}
+
+/// The same where x or y are no f32.
+void multiply_cast(StraightKernels kernels, const LinearProblem& problem) {
   const Tensor x = cast(problem.x, DType::kF32);
   const bool narrow = problem.y.dtype() != DType::kF32;
   const Tensor y = narrow ? Tensor::empty(problem.y.shape(), DType::kF32) : problem.y;
-  const cpu::Int8Product product{&problem.weight,
-                                 problem.bias.defined() ? problem.bias.data<float>() : nullptr,
-                                 y.mutable_data<float>()};
-  cpu::multiply_int8({x.data<float>(), x.dim(0), x.dim(1)}, std::span(&product, 1));
+  const cpu::WeightProduct product{&problem.weight, bias_of(problem.bias), y.mutable_data<float>()};
+  multiply_straight(kernels, {x.data<float>(), x.dim(0), x.dim(1)}, std::span(&product, 1));
   if (narrow) problem.y.copy_elements(cast(y, problem.y.dtype()));
+}
+
+void run_cpu_int8(const LinearProblem& problem) {
+  multiply_cast(StraightKernels::kInt8, problem);
+}
+
+void run_cpu_bf16(const LinearProblem& problem) {
+  if (cpu::has_bf16_tiles()) return multiply_cast(StraightKernels::kBF16Tiles, problem);
+  const Tensor x = cast(problem.x, DType::kBF16);
+  const cpu::LinearKernels& kernels = cpu::linear_kernels(problem.weight.type_name(), x.dtype());
+  cpu::multiply(kernels, x, problem.weight, bias_of(problem.bias), problem.y);
 }
 
 std::string_view not_interleaved(const LinearProblem& problem) {
@@ -106,12 +134,12 @@ std::string_view not_interleaved(const LinearProblem& problem) {
 
 void run_cpu(const LinearProblem& problem) {
   const cpu::LinearKernels& kernels = cpu::linear_kernels(problem.weight.type_name(), problem.x.dtype());
-  cpu::multiply(kernels, problem.x, problem.weight,
-                problem.bias.defined() ? problem.bias.data<float>() : nullptr, problem.y);
+  cpu::multiply(kernels, problem.x, problem.weight, bias_of(problem.bias), problem.y);
 }
 
 constexpr Kernel<LinearProblem> kKernels[] = {
     {"cpu int8", Device::kCpu, not_interleaved, run_cpu_int8},
+    {"cpu bf16", Device::kCpu, not_taking_bf16, run_cpu_bf16},
     {"cpu", Device::kCpu, nullptr, run_cpu},
     {"reference int8", Device::kReference, not_interleaved, run_reference_int8},
     {"reference", Device::kReference, nullptr, run_reference},
@@ -131,14 +159,17 @@ void check(const Tensor& x, const Weight& weight, const Tensor& bias) {
     failed("linear takes a bias f32[{}] on {}, got {}", weight.rows(), name_of(x.device()), bias.to_string());
 }
 
-/// Whether the integer kernels read x and the bias where they lie, and nothing is recorded or only counted.
-bool goes_straight(const Tensor& x, const Weight& weight, const Tensor& bias) {
-  return weight.is_interleaved() && x.device() == Device::kCpu && x.dtype() == DType::kF32 &&
-         x.is_contiguous() && (!bias.defined() || bias.is_contiguous()) && DryRun::current() == nullptr &&
-         !autograd::needed(x, weight.storage(), bias);
+/// Those for a product of which nothing is recorded or only counted.
+StraightKernels straight_kernels(const Tensor& x, const Weight& weight, const Tensor& bias) {
+  const bool reads_in_place = x.device() == Device::kCpu && x.dtype() == DType::kF32 && x.is_contiguous() &&
+                              (!bias.defined() || bias.is_contiguous()) && DryRun::current() == nullptr &&
+                              !autograd::needed(x, weight.storage(), bias);
+  if (!reads_in_place) return StraightKernels::kNone;
+  if (weight.is_interleaved()) return StraightKernels::kInt8;
+  return weight.takes_bf16() && cpu::has_bf16_tiles() ? StraightKernels::kBF16Tiles : StraightKernels::kNone;
 }
 
-/// Whether the integer kernels take the norm of x themselves, or there is none.
+/// Whether such kernels take the norm of x themselves, or there is none.
 bool goes_straight(const Tensor& x, const std::optional<RmsNormParameters>& norm) {
   if (!norm || !norm->weight.defined()) return true;
   const Tensor& weight = norm->weight;
@@ -146,23 +177,28 @@ bool goes_straight(const Tensor& x, const std::optional<RmsNormParameters>& norm
          weight.shape() == Shape{x.dim(-1)} && !autograd::needed(weight);
 }
 
-cpu::Int8Rows rows_of(const Tensor& x) {
-  const int64_t columns = x.dim(-1);
-  return {x.data<float>(), columns == 0 ? 0 : x.element_count() / columns, columns};
+int64_t tokens_of(const Tensor& x) {
+  int64_t tokens = 1;
+  for (int dim = 0; dim + 1 < x.rank(); ++dim) tokens *= x.dim(dim);
+  return tokens;
+}
+
+cpu::ActivationRows rows_of(const Tensor& x) {
+  return {x.data<float>(), tokens_of(x), x.dim(-1)};
 }
 
 /// Calls multiply(rows of x, or of its norm).
 template <typename Multiply>
 void with_rows_of(const Tensor& x, const std::optional<RmsNormParameters>& norm, const Multiply& multiply) {
-  cpu::Int8Rows rows = rows_of(x);
+  cpu::ActivationRows rows = rows_of(x);
   if (!norm) return multiply(rows);
   const cpu::RmsRows normed(*norm, rows.columns);
   rows.norm = &normed;
   multiply(rows);
 }
 
-cpu::Int8Product product_into(const Tensor& y, const Weight& weight, const Tensor& bias) {
-  return {&weight, bias.defined() ? bias.data<float>() : nullptr, y.mutable_data<float>()};
+cpu::WeightProduct product_into(const Tensor& y, const Weight& weight, const Tensor& bias) {
+  return {&weight, bias_of(bias), y.mutable_data<float>()};
 }
 
 }  // namespace
@@ -171,14 +207,13 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias) {
   check(x, weight, bias);
   Shape shape = x.shape();
   shape[x.rank() - 1] = weight.rows();
-  if (goes_straight(x, weight, bias)) {
+  if (const auto kernels = straight_kernels(x, weight, bias); kernels != StraightKernels::kNone) {
     Tensor y = Tensor::empty(shape, DType::kF32);
-    const cpu::Int8Product product = product_into(y, weight, bias);
-    cpu::multiply_int8(rows_of(x), std::span(&product, 1));
+    const cpu::WeightProduct product = product_into(y, weight, bias);
+    multiply_straight(kernels, rows_of(x), std::span(&product, 1));
     return y;
   }
-  int64_t tokens = 1;
-  for (int dim = 0; dim + 1 < x.rank(); ++dim) tokens *= x.dim(dim);
+  const int64_t tokens = tokens_of(x);
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
   const LinearProblem problem{x.detach().contiguous().reshape({tokens, weight.columns()}), weight,
                               bias.defined() ? bias.contiguous() : bias, y.reshape({tokens, weight.rows()})};
@@ -189,10 +224,14 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias) {
 
 std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection> projections,
                                     const std::optional<RmsNormParameters>& norm) {
-  const bool together =
-      std::all_of(projections.begin(), projections.end(),
-                  [&](const Projection& each) { return goes_straight(x, *each.weight, each.bias); }) &&
-      goes_straight(x, norm);
+  const auto kernels_of = [&](const Projection& each) {
+    return straight_kernels(x, *each.weight, each.bias);
+  };
+  const StraightKernels kernels =
+      projections.empty() ? StraightKernels::kNone : kernels_of(projections.front());
+  const bool together = kernels != StraightKernels::kNone && goes_straight(x, norm) &&
+                        std::all_of(projections.begin(), projections.end(),
+                                    [&](const Projection& each) { return kernels_of(each) == kernels; });
   if (!together && norm)
     return linear_together(rms_norm(x, norm->weight, norm->eps, norm->weight_offset), projections);
   std::vector<Tensor> results;
@@ -201,7 +240,7 @@ std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection>
     for (const Projection& each : projections) results.push_back(linear(x, *each.weight, each.bias));
     return results;
   }
-  std::vector<cpu::Int8Product> products;
+  std::vector<cpu::WeightProduct> products;
   products.reserve(projections.size());
   Shape shape = x.shape();
   for (const Projection& each : projections) {
@@ -210,7 +249,7 @@ std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection>
     results.push_back(Tensor::empty(shape, DType::kF32));
     products.push_back(product_into(results.back(), *each.weight, each.bias));
   }
-  with_rows_of(x, norm, [&](const cpu::Int8Rows& rows) { cpu::multiply_int8(rows, products); });
+  with_rows_of(x, norm, [&](const cpu::ActivationRows& rows) { multiply_straight(kernels, rows, products); });
   return results;
 }
 
@@ -218,7 +257,8 @@ Tensor gated_linear(Unary activation, const Tensor& x, const Projection& gate, c
                     const std::optional<RmsNormParameters>& norm) {
   const Weight& first = *gate.weight;
   const Weight& second = *up.weight;
-  const bool joined = goes_straight(x, first, gate.bias) && goes_straight(x, second, up.bias) &&
+  const bool joined = straight_kernels(x, first, gate.bias) == StraightKernels::kInt8 &&
+                      straight_kernels(x, second, up.bias) == StraightKernels::kInt8 &&
                       goes_straight(x, norm) && &first.interleaved_format() == &second.interleaved_format() &&
                       first.rows() == second.rows() && rows_of(x).tokens > cpu::kFewTokens &&
                       is_activation(activation);
@@ -238,7 +278,8 @@ Tensor gated_linear(Unary activation, const Tensor& x, const Projection& gate, c
     kernels.unary({activation}, gates, gates, count);
     kernels.binary(Binary::kMultiply, gates, ups, gates, count);
   };
-  with_rows_of(x, norm, [&](const cpu::Int8Rows& rows) { cpu::multiply_int8_joined(rows, products, join); });
+  with_rows_of(x, norm,
+               [&](const cpu::ActivationRows& rows) { cpu::multiply_int8_joined(rows, products, join); });
   return y;
 }
 
@@ -248,20 +289,23 @@ void add_linear_in_place(Tensor& y, const Tensor& x, const Weight& weight, const
   shape[x.rank() - 1] = weight.rows();
   // Of many rows a tile would wait for what stands in y: reading 256 tokens was slower so in 8 of 12 turns.
   const bool is_few = x.element_count() <= cpu::kFewTokens * x.dim(-1);
-  const bool straight = is_few && goes_straight(x, weight, bias) && y.shape() == shape &&
+  const StraightKernels kernels = straight_kernels(x, weight, bias);
+  const bool straight = is_few && kernels != StraightKernels::kNone && y.shape() == shape &&
                         y.dtype() == DType::kF32 && y.device() == Device::kCpu && y.is_contiguous() &&
                         !y.is_read_only() && !y.shares_storage_with(x) && autograd::may_overwrite(y) &&
                         !autograd::needed(y);
   if (!straight) return add_in_place(y, linear(x, weight, bias));
-  cpu::Int8Product product = product_into(y, weight, bias);
+  cpu::WeightProduct product = product_into(y, weight, bias);
   product.adds = true;
-  cpu::multiply_int8(rows_of(x), std::span(&product, 1));
+  multiply_straight(kernels, rows_of(x), std::span(&product, 1));
 }
 
 std::string_view linear_kernel(const Tensor& x, const Weight& weight) {
   check(x, weight, {});
   if (x.device() == Device::kReference) return "reference";
   if (weight.is_interleaved()) return cpu::int8_kernels().name;
+  if (weight.takes_bf16() && cpu::has_bf16_tiles()) return "AMX BF16";
+  if (weight.takes_bf16()) return cpu::linear_kernels(weight.type_name(), DType::kBF16).name;
   return cpu::linear_kernels(weight.type_name(), x.dtype()).name;
 }
 

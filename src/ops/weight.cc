@@ -55,6 +55,12 @@ Weight Weight::interleaved() const {
   return Weight(*format, groups, rows_, columns_);
 }
 
+Weight Weight::taking_bf16() const {
+  Weight marked = *this;
+  marked.takes_bf16_ = !is_packed() && tensor_.dtype() == DType::kBF16;
+  return marked;
+}
+
 const Tensor& Weight::dense() const {
   if (is_packed()) failed("a {} weight has no dense tensor; unpack it first", format_->name);
   return tensor_;

@@ -10,7 +10,8 @@ struct InterleavedFormat;
 /// A matrix of parameters [rows, columns], dense (f32, bf16, f16) or packed. A small value; copies share the
 /// bytes, and a dense one the gradient of its tensor. `linear` computes x W^T with it, `embedding` reads its
 /// rows. A packed one may be interleaved: it holds the same values, laid out for products of integers
-/// (ops/packed/interleaved.h), and `linear` then rounds x to int8.
+/// (ops/packed/interleaved.h), and `linear` then rounds x to int8. A bf16 one may be marked so that `linear`
+/// rounds x to bf16.
 class Weight {
  public:
   Weight() = default;
@@ -35,6 +36,10 @@ class Weight {
   /// The same values interleaved; itself where it is dense, interleaved already, of a format without that
   /// layout, or not on the CPU.
   Weight interleaved() const;
+  /// Whether `linear` rounds x to bf16 and sums products of bf16 in f32.
+  bool takes_bf16() const { return takes_bf16_; }
+  /// The same, marked so; itself where it is not bf16.
+  Weight taking_bf16() const;
   /// The stored bytes: the dense tensor itself, or the packed blocks as u8.
   const Tensor& storage() const { return tensor_; }
   /// Cuts the link to the tape that a dense tensor brings along.
@@ -55,6 +60,7 @@ class Weight {
   const InterleavedFormat* interleaved_ = nullptr;
   int64_t rows_ = 0;
   int64_t columns_ = 0;
+  bool takes_bf16_ = false;
 };
 
 }  // namespace martlet::ops

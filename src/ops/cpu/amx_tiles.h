@@ -3,7 +3,8 @@
 // Tile registers of AMX (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, "Programming
 // with Intel Advanced Matrix Extensions"): eight, each up to 16 rows of 64 bytes. In assembly, since of GCC
 // 12 the intrinsics are macros that take digits alone, and its `_tile_loadconfig` reads eight bytes of the
-// shapes as far as the optimizer knows. Only where CpuFeatures::amx_int8.
+// shapes as far as the optimizer knows. Only where CpuFeatures::amx_int8
+// or amx_bf16.
 
 #include <cstdint>
 
@@ -44,6 +45,14 @@ template <int kTile>
 template <int kSums, int kFirst, int kSecond>
 [[gnu::always_inline]] inline void multiply_tiles() {
   asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSums), "i"(kFirst), "i"(kSecond));
+}
+
+/// Sums [rows][16] of f32 += bf16 [rows][2 k] times bf16 [k][16][2]. Products of even and of odd columns make
+/// a chain of fused multiply-adds each, from 0 on; the two are added, then that to the sum. Subnormal
+/// elements count as zero, subnormal results become zero.
+template <int kSums, int kFirst, int kSecond>
+[[gnu::always_inline]] inline void multiply_bf16_tiles() {
+  asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSums), "i"(kFirst), "i"(kSecond));
 }
 
 }  // namespace martlet::ops::cpu

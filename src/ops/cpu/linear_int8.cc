@@ -38,7 +38,7 @@ constexpr int64_t kGroupsAtOnce = 2;
 
 /// One product with its kernels and its x.
 struct Part {
-  const Int8Product& product;
+  const WeightProduct& product;
   const Int8Kernels& kernels;
   const Int8Loops& loops;
   const ManyRowsInt8Kernels* many;  ///< or null
@@ -71,12 +71,12 @@ class ManyRowsLoops {
 
 class Product {
  public:
-  Product(const Int8Rows& x, std::span<const Int8Product> products)
+  Product(const ActivationRows& x, std::span<const WeightProduct> products)
       : set_(int8_kernels()), tokens_(x.tokens), columns_(x.columns) {
     activations_.reserve(products.size());
     parts_.reserve(products.size());
     int64_t most_bytes = 1;
-    for (const Int8Product& product : products) {
+    for (const WeightProduct& product : products) {
       const InterleavedFormat& format = product.weight->interleaved_format();
       const Int8Kernels& kernels = set_.of(format);
       const Int8Loops& loops = kernels.of(format.activations());
@@ -125,7 +125,7 @@ class Product {
   }
 
  private:
-  const Activations& rounded(const Int8Rows& x, const ActivationForm& form, int64_t most,
+  const Activations& rounded(const ActivationRows& x, const ActivationForm& form, int64_t most,
                              MoveInt8Codes move) {
     for (const Activations& known : activations_)
       if (known.form() == form && known.most() == most && known.moved_by() == move) return known;
@@ -370,12 +370,13 @@ const Int8KernelSet& int8_kernels() {
   return features.avx2 ? int8_kernels_avx2() : int8_kernels_portable();
 }
 
-void multiply_int8(const Int8Rows& x, std::span<const Int8Product> products) {
+void multiply_int8(const ActivationRows& x, std::span<const WeightProduct> products) {
   if (x.tokens == 0 || products.empty()) return;
   Product(x, products).run();
 }
 
-void multiply_int8_joined(const Int8Rows& x, std::span<const Int8Product, 2> products, Int8Join join) {
+void multiply_int8_joined(const ActivationRows& x, std::span<const WeightProduct, 2> products,
+                          Int8Join join) {
   Product(x, products).run_joined(join);
 }
 

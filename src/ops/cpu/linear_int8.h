@@ -5,38 +5,23 @@
 #include <span>
 
 #include "base/function_ref.h"
-#include "ops/cpu/rms_rows.h"
-#include "ops/weight.h"
+#include "ops/cpu/weight_product.h"
 
 namespace martlet::ops::cpu {
-
-struct Int8Product {
-  const Weight* weight;  ///< interleaved, on kCpu
-  const float* bias;     ///< [rows] or null
-  float* y;              ///< [tokens, rows]
-  bool adds = false;     ///< y += instead of y =
-};
-
-/// Activations [tokens, columns], row after row; or their norm, which is taken of a row as it is rounded.
-struct Int8Rows {
-  const float* values;
-  int64_t tokens, columns;
-  const RmsRows* norm = nullptr;
-};
 
 /// Activations that weights are read for front to back: decoding, several sequences of it, guesses.
 inline constexpr int64_t kFewTokens = 24;
 
-/// y = x W^T + bias for each, or y += that; x has the columns of every weight. x is rounded
-/// once for all that want it in the same form, and the threads are called once for all together.
-void multiply_int8(const Int8Rows& x, std::span<const Int8Product> products);
+/// All products, of interleaved weights on kCpu; x has the columns of every weight. x is rounded once for all
+/// that want it in the same form, and the threads are called once for all together.
+void multiply_int8(const ActivationRows& x, std::span<const WeightProduct> products);
 
 /// first = what becomes of `count` elements of two products that stand in the same places.
 using Int8Join = FunctionRef<void(float* first, const float* second, int64_t count)>;
 
 /// y of the first = join(x W^T + bias of the first, that of the second), neither written by itself. The two
 /// have as many rows and one interleaved format, x more tokens than kFewTokens, and nothing is added to y.
-void multiply_int8_joined(const Int8Rows& x, std::span<const Int8Product, 2> products, Int8Join join);
+void multiply_int8_joined(const ActivationRows& x, std::span<const WeightProduct, 2> products, Int8Join join);
 
 /// Bytes of a packed weight when it is interleaved; 0 where `Weight::interleaved` would leave it as it is.
 int64_t interleaved_bytes(const Weight& weight);

@@ -33,7 +33,7 @@ int64_t divided_up(int64_t count, int64_t by) {
 class Activations {
  public:
   /// move: of columns that are multiplied in pairs, or null.
-  Activations(const Int8KernelSet& kernels, const Int8Rows& x, const ActivationForm& form, int64_t most,
+  Activations(const Int8KernelSet& kernels, const ActivationRows& x, const ActivationForm& form, int64_t most,
               MoveInt8Codes move)
       : form_(form),
         most_(most),

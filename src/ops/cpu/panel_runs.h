@@ -23,11 +23,13 @@ class PanelRuns {
   static constexpr int64_t kMostPanels = 96;
 
   /// A block has at most `most_rows` (a little more after rounding), and begins at a multiple of `multiple`.
-  /// Runs have `least` panels or more where there are as many.
-  PanelRuns(int64_t rows, int64_t panels, int64_t most_rows, int64_t multiple, int64_t least)
+  /// Runs have `least` panels or more where there are as many, and `most` at most.
+  PanelRuns(int64_t rows, int64_t panels, int64_t most_rows, int64_t multiple, int64_t least,
+            int64_t most = kMostPanels)
       : rows_(rows),
         panels_(panels),
         least_(least),
+        most_(most),
         multiple_(multiple),
         blocks_((rows + std::max(multiple, most_rows) - 1) / std::max(multiple, most_rows)) {}
 
@@ -40,7 +42,7 @@ class PanelRuns {
     do {
       const int64_t share = (units() - at) / (2 * thread_count());
       count =
-          std::min({std::max(least_, std::min(share, kMostPanels)), panels_ - at % panels_, units() - at});
+          std::min({std::max(least_, std::min(share, most_)), panels_ - at % panels_, units() - at});
     } while (!next_.compare_exchange_weak(at, at + count, std::memory_order_relaxed));
     const int64_t block = at / panels_;
     return {first_row(block), first_row(block + 1) - first_row(block), at % panels_, count};
@@ -54,6 +56,7 @@ class PanelRuns {
   int64_t rows_;
   int64_t panels_;
   int64_t least_;
+  int64_t most_;
   int64_t multiple_;
   int64_t blocks_;
   std::atomic<int64_t> next_{0};
