@@ -6,6 +6,7 @@
 #include "base/human.h"
 #include "cli/store.h"
 #include "cli/table.h"
+#include "compress/bf16_activations.h"
 #include "compress/int8_activations.h"
 #include "compress/kv_cache.h"
 #include "plan/catalogue.h"
@@ -61,7 +62,7 @@ void ModelFlags::declare(Options& options) {
       .texts(
           "--skip-rewrite", "NAME", skip,
           "leave out a rewrite that the model was saved with, or that running it brings (int8_activations, "
-          "kv_cache)");
+          "bf16_activations, kv_cache)");
 }
 
 std::string ModelFlags::path() const {
@@ -77,6 +78,11 @@ models::OpenOptions ModelFlags::open_options() const {
 
 std::vector<std::string> rewrites_of_packed() {
   return {std::string(compress::kInt8Activations.name), std::string(compress::kKvCache.name)};
+}
+
+std::vector<std::string> rewrites_of_bf16() {
+  if (!compress::bf16_activations_pay()) return {};
+  return {std::string(compress::kBF16Activations.name)};
 }
 
 std::string report_table(const Json& rows) {

@@ -32,6 +32,8 @@ struct ModelFlags {
 
 /// Names of the rewrites that running a model with packed weights brings along.
 std::vector<std::string> rewrites_of_packed();
+/// Likewise one with bf16 weights, on this machine.
+std::vector<std::string> rewrites_of_bf16();
 
 /// What the model's rewrites gathered while it ran, as tables on standard error; nothing when there is none.
 void show_rewrite_reports(const models::OpenModel& model);

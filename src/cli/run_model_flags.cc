@@ -83,6 +83,7 @@ void RunModelFlags::declare_memory(Options& options, std::string_view help) {
 models::OpenOptions RunModelFlags::run_options() {
   models::OpenOptions options = open_options();
   options.rewrites_of_packed = rewrites_of_packed();
+  options.rewrites_of_bf16 = rewrites_of_bf16();
   if (kv_cache != kAutomatic)
     options.rewrites.push_back({std::string(compress::kKvCache.name), Json().set("format", kv_cache)});
   if (budget() > 0) options.check_kept_weights = models::WeightCache::Check::kLater;

@@ -58,6 +58,7 @@ void SpeculationFlags::open(const std::string& path,
               got);
   models::OpenOptions options{plan::rewrites()};
   options.rewrites_of_packed = rewrites_of_packed();
+  options.rewrites_of_bf16 = rewrites_of_bf16();
   options.weight_cache = weight_cache;
   draft_model_ = draft_model([&] { return infer::LanguageModel::load(resolve_model(speculate_), options); });
 }

@@ -187,6 +187,14 @@ bool has_packed_weights(const nn::Model& tree) {
   return any;
 }
 
+bool has_bf16_layers(const nn::Model& tree) {
+  bool any = false;
+  nn::walk_parameters(tree, [&](const std::string& path, nn::Parameter& parameter) {
+    any |= path.starts_with("layers.") && parameter.shape().rank() == 2 && parameter.type_name() == "bf16";
+  });
+  return any;
+}
+
 /// `cache`: takes what the rewrite of packed weights makes.
 void apply_rewrites(OpenModel& model, const OpenOptions& options, const std::optional<WeightCache>& cache) {
   const auto apply = [&](const nn::RewriteRequest& request, const nn::SavedTensors* saved) {
@@ -212,13 +220,17 @@ void apply_rewrites(OpenModel& model, const OpenOptions& options, const std::opt
     }
   }
   for (const nn::RewriteRequest& request : options.rewrites) apply(request, nullptr);
-  if (options.rewrites_of_packed.empty() || !has_packed_weights(*model.tree)) return;
-  for (const std::string& name : options.rewrites_of_packed) {
-    const bool asked =
-        std::any_of(model.rewrites.begin(), model.rewrites.end(),
-                    [&](const nn::AppliedRewrite& each) { return each.rewrite->name == name; });
-    if (!asked) apply({name}, nullptr);
-  }
+  const auto bring = [&](const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      const bool asked =
+          std::any_of(model.rewrites.begin(), model.rewrites.end(),
+                      [&](const nn::AppliedRewrite& each) { return each.rewrite->name == name; });
+      if (!asked) apply({name}, nullptr);
+    }
+  };
+  if (!options.rewrites_of_packed.empty() && has_packed_weights(*model.tree))
+    bring(options.rewrites_of_packed);
+  if (!options.rewrites_of_bf16.empty() && has_bf16_layers(*model.tree)) bring(options.rewrites_of_bf16);
 }
 
 }  // namespace

@@ -38,6 +38,8 @@ struct OpenOptions {
   /// The model is only to be run: where weights are packed, the rewrites named here come last, each unless it
   /// was asked for already.
   std::vector<std::string> rewrites_of_packed = {};
+  /// Likewise where layers have bf16 weights.
+  std::vector<std::string> rewrites_of_bf16 = {};
   /// For what `rewrites_of_packed` make of a model's own weights, or of what one rewrite that only packs them
   /// has made of these, its martlet.toml's or one asked for; not where others change them before. Nothing:
   /// they are made anew at every opening.

@@ -26,9 +26,10 @@ const Tensor& Parameter::tensor() const {
 void Parameter::set(const ops::Weight& weight) {
   if (weight.shape() != shape_)
     bad_input("parameter {} has shape {}, got {}", name_, shape_.to_string(), weight.shape().to_string());
-  if (!weight.is_packed()) return put(weight.dense());
+  if (!weight.is_packed() && !weight.takes_bf16()) return put(weight.dense());
   if (requires_gradient())
-    failed("parameter {} requires a gradient, which a {} weight has not", name_, weight.type_name());
+    failed("parameter {} requires a gradient, which a {} weight for running has not", name_,
+           weight.type_name());
   value_->weight = weight;
 }
 

@@ -11,6 +11,7 @@
 #include "infer/stream.h"
 #include "nn/sparse_experts.h"
 #include "nn/tree.h"
+#include "ops/cpu/linear_bf16.h"
 #include "ops/packed/interleaved.h"
 
 namespace martlet::plan {
@@ -41,7 +42,9 @@ LinearWork linear_work(const nn::ModulePtr& tree, double tokens) {
       if (seen.insert(parameter->identity()).second)
         work.bytes += nn::part_in_use(use, tokens) * static_cast<double>(parameter->byte_count());
       const ops::Weight& weight = parameter->weight();
-      const Arithmetic arithmetic = weight.is_interleaved() ? Arithmetic::kInt8 : Arithmetic::kF32;
+      const Arithmetic arithmetic = weight.is_interleaved()                            ? Arithmetic::kInt8
+                                    : weight.takes_bf16() && ops::cpu::has_fast_bf16() ? Arithmetic::kBF16
+                                                                                       : Arithmetic::kF32;
       const int codes = weight.is_interleaved() ? weight.interleaved_format().activation_codes : 1;
       double* operations = path.starts_with("layers.") ? work.layer_operations : work.head_operations;
       operations[static_cast<size_t>(arithmetic)] +=

@@ -1,5 +1,6 @@
 #include "plan/catalogue.h"
 
+#include "compress/bf16_activations.h"
 #include "compress/cast.h"
 #include "compress/int8_activations.h"
 #include "compress/kv_cache.h"
@@ -19,10 +20,21 @@ namespace martlet::plan {
 namespace {
 
 constexpr const nn::Rewrite* kRewrites[] = {
-    &compress::kCast,    &compress::kLowRank, &compress::kQuantize,         &compress::kInt8Activations,
-    &compress::kLlmInt8, &compress::kKvCache, &compress::kSparseActivation, &nn::kTie,
-    &train::kFreeze,     &train::kMixed,      &train::kBalanceExperts,      &train::kRecompute,
-    &infer::kStream,     &nn::kProbe,
+    &compress::kCast,
+    &compress::kLowRank,
+    &compress::kQuantize,
+    &compress::kInt8Activations,
+    &compress::kBF16Activations,
+    &compress::kLlmInt8,
+    &compress::kKvCache,
+    &compress::kSparseActivation,
+    &nn::kTie,
+    &train::kFreeze,
+    &train::kMixed,
+    &train::kBalanceExperts,
+    &train::kRecompute,
+    &infer::kStream,
+    &nn::kProbe,
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "base/machine_facts.h"
 #include "base/random.h"
 #include "base/thread_pool.h"
+#include "ops/cpu/linear_bf16.h"
 #include "ops/linear.h"
 #include "ops/packed/interleaved.h"
 #include "ops/rms_norm.h"
@@ -33,7 +34,8 @@ ops::Weight weight_of(std::string_view type, int64_t rows) {
     return ops::Weight(*format, bytes, kColumns).interleaved();  // as models run
   }
   const DType dtype = type == "bf16" ? DType::kBF16 : type == "f16" ? DType::kF16 : DType::kF32;
-  return ops::Weight(Tensor::zeros({rows, kColumns}, dtype));
+  const ops::Weight weight(Tensor::zeros({rows, kColumns}, dtype));
+  return ops::cpu::has_fast_bf16() ? weight.taking_bf16() : weight;
 }
 
 /// Products of one row with weights beyond the caches: of all of it at once, and cut as the matrices of small

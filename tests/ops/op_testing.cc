@@ -12,9 +12,9 @@ namespace martlet::ops::testing {
 namespace {
 
 const CpuFeatures kMachine = cpu_features();
-constexpr CpuFeatures kLevels[] = {{true, true, true, true, true, true},
-                                   {true, true, true, true, false, true},
-                                   {true, true, true, true, false, false},
+constexpr CpuFeatures kLevels[] = {{true, true, true, true, true, true, true},
+                                   {true, true, true, true, false, false, true},
+                                   {true, true, true, true, false, false, false},
                                    {.avx2 = true},
                                    {}};
 

@@ -150,11 +150,9 @@ class Product {
   /// sums [tiles][32][width] of a panel with all tokens.
   void multiply_few(int64_t panel, float* sums) const {
     const StoredPanel from = stored(panel, 0, x_.steps());
-    if (from.rows == kWeightPanelRows && from.bytes == x_.steps() * kStepBytes) {
-      const bool is_last = panel + 1 == part_of(panel).first_panel + part_of(panel).panels;
+    if (from.rows == kWeightPanelRows && from.bytes == x_.steps() * kStepBytes)
       return multiply_stored(
-          {from.weights, from.row_bytes, x_.steps(), x_.at(0, 0), x_.tiles(), x_.width(), sums, !is_last});
-    }
+          {from.weights, from.row_bytes, x_.steps(), x_.at(0, 0), x_.tiles(), x_.width(), sums});
     // Rows that are not whole, or fewer: from a copy with zeros, whose rows lie a step apart.
     const auto copy = allocate(Device::kCpu, x_.steps() * kPanelStepBytes);
     const int64_t row_bytes = x_.steps() * kStepBytes;
@@ -162,7 +160,7 @@ class Product {
     for (int64_t row = 0; row < from.rows; ++row)
       std::memcpy(copy.get() + row * row_bytes, from.weights + row * from.row_bytes,
                   static_cast<size_t>(from.bytes));
-    multiply_stored({copy.get(), row_bytes, x_.steps(), x_.at(0, 0), x_.tiles(), x_.width(), sums, false});
+    multiply_stored({copy.get(), row_bytes, x_.steps(), x_.at(0, 0), x_.tiles(), x_.width(), sums});
   }
 
   void run_many() const {

@@ -105,13 +105,9 @@ void multiply_stored_by(const StoredWeights& p) {
   const int64_t pair_bytes = p.width * 4;
   float* second_sums = p.sums + kWeightPanelRows * p.width;
   const std::byte* second = p.activations + p.steps * kTileSide * pair_bytes;
-  const std::byte* ahead = p.weights + kWeightPanelRows * p.row_bytes;
   begin_sums<0>(p.sums, false, pair_bytes);
   if constexpr (kTiles == 2) begin_sums<1>(second_sums, false, pair_bytes);
   for (int64_t step = 0; step < p.steps; ++step) {
-    if (p.ahead)
-      for (int64_t line = 0; line < kPanelStepBytes; line += kLine) __builtin_prefetch(ahead + line, 0, 2);
-    ahead += kPanelStepBytes;
     const int64_t at = step * kTileSide * pair_bytes;
     multiply_step<kTiles>(p.weights + step * kStepBytes, p.row_bytes, p.activations + at, second + at,
                           pair_bytes);

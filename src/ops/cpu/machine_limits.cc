@@ -82,14 +82,26 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) void multiply_ad
 /// A product of tiles counts for as many steps of a chain.
 constexpr int kStepsOfTiles = 16;
 
+constexpr TileShapes kWholeTiles{.row_bytes = {64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16}};
+
 void multiply_add_int8_tiles() {
-  static constexpr TileShapes kWhole{.row_bytes = {64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16}};
-  begin_tiles(kWhole);
+  begin_tiles(kWholeTiles);
   for (int64_t i = 0; i < kRounds * kChains / kStepsOfTiles / 4; ++i) {
     multiply_tiles<0, 4, 5>();
     multiply_tiles<1, 4, 5>();
     multiply_tiles<2, 4, 5>();
     multiply_tiles<3, 4, 5>();
+  }
+  end_tiles();
+}
+
+void multiply_add_bf16_tiles() {
+  begin_tiles(kWholeTiles);
+  for (int64_t i = 0; i < kRounds * kChains / kStepsOfTiles / 4; ++i) {
+    multiply_bf16_tiles<0, 4, 5>();
+    multiply_bf16_tiles<1, 4, 5>();
+    multiply_bf16_tiles<2, 4, 5>();
+    multiply_bf16_tiles<3, 4, 5>();
   }
   end_tiles();
 }
@@ -123,6 +135,7 @@ Loop loop_of(Arithmetic arithmetic) {
       if (features.avx512) return {multiply_add_512, 16};
       return features.avx2 ? Loop{multiply_add_256, 8} : Loop{};
     case Arithmetic::kBF16:
+      if (features.amx_bf16) return {multiply_add_bf16_tiles, 16 * 16 * 32 / kStepsOfTiles};
       return features.avx512_bf16 ? Loop{multiply_add_bf16, 32} : Loop{};
     case Arithmetic::kInt8:
       if (features.amx_int8) return {multiply_add_int8_tiles, 16 * 16 * 64 / kStepsOfTiles};
