@@ -132,6 +132,24 @@ TEST_F(LinearBF16Test, ProductsTogetherAndAddedAreThoseOfEach) {
   });
 }
 
+TEST_F(LinearBF16Test, OfANormGivesTheBitsOfNormThenProduct) {
+  Draws draws(8);
+  for (const int64_t columns : {64, 300, 1000}) {
+    const Weight first = drawn(draws, 70, columns), second = drawn(draws, 9, columns);
+    const std::array projections{Projection{&first}, Projection{&second}};
+    const RmsNormParameters norm{draws.dense({columns}, DType::kF32), 1e-5f, 1.0f};
+    for (const int64_t tokens : {1, 5, 17, 50}) {
+      const Tensor x = draws.dense({tokens, columns}, DType::kF32);
+      const Tensor normed = rms_norm(x, norm.weight, norm.eps, norm.weight_offset);
+      at_every_level([&] {
+        const std::vector<Tensor> together = linear_together(x, projections, norm);
+        EXPECT_EQ(bits_of(together[0]), bits_of(linear(normed, first)));
+        EXPECT_EQ(bits_of(together[1]), bits_of(linear(normed, second)));
+      });
+    }
+  }
+}
+
 TEST_F(LinearBF16Test, WhatIsNotFiniteStaysInItsRow) {
   Draws draws(6);
   const Weight weight = drawn(draws, 40, 100);

@@ -46,12 +46,10 @@ class Pairs {
         memory_(allocate(Device::kCpu, tiles_ * steps_ * step_bytes())) {
     const int64_t grain = divided_up(kLeastElements, std::max<int64_t>(1, width_ * x.columns));
     parallel_for(tiles_, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t tile = begin; tile < end; ++tile)
-        for (int64_t step = 0; step < steps_; ++step) {
-          const int64_t token = tile * width_, column = step * kStepColumns;
-          round_to_pairs(x.values + token * x.columns + column, x.columns, std::min(width_, x.tokens - token),
-                         std::min(kStepColumns, x.columns - column), width_, mutable_at(tile, step));
-        }
+      for (int64_t tile = begin; tile < end; ++tile) {
+        const int64_t first = tile * width_;
+        round_tile(x, first, std::min(width_, x.tokens - first), tile);
+      }
     });
   }
 
@@ -61,6 +59,33 @@ class Pairs {
   const std::byte* at(int64_t tile, int64_t step) const { return mutable_at(tile, step); }
 
  private:
+  // Columns of a tile that are normed at a time: 16 KiB.
+  static constexpr int64_t kNormedColumns = 8 * kStepColumns;
+
+  /// Tokens [first, first + tokens), or their norm.
+  void round_tile(const ActivationRows& x, int64_t first, int64_t tokens, int64_t tile) const {
+    const float* rows = x.values + first * x.columns;
+    if (x.norm == nullptr) return round_columns(rows, x.columns, tokens, 0, x.columns, tile);
+    float scales[kTileSide];
+    for (int64_t token = 0; token < tokens; ++token) scales[token] = x.norm->scale(rows + token * x.columns);
+    alignas(64) float normed[kTileSide * kNormedColumns];
+    for (int64_t column = 0; column < x.columns; column += kNormedColumns) {
+      const int64_t columns = std::min(kNormedColumns, x.columns - column);
+      for (int64_t token = 0; token < tokens; ++token)
+        x.norm->normalise(rows + token * x.columns + column, scales[token], column, columns,
+                          normed + token * kNormedColumns);
+      round_columns(normed, kNormedColumns, tokens, column, columns, tile);
+    }
+  }
+
+  /// `columns` of each row from `column` on, which stand at `rows`.
+  void round_columns(const float* rows, int64_t stride, int64_t tokens, int64_t column, int64_t columns,
+                     int64_t tile) const {
+    for (int64_t done = 0; done < columns; done += kStepColumns)
+      round_to_pairs(rows + done, stride, tokens, std::min(kStepColumns, columns - done), width_,
+                     mutable_at(tile, (column + done) / kStepColumns));
+  }
+
   int64_t step_bytes() const { return kTileSide * width_ * 4; }
   std::byte* mutable_at(int64_t tile, int64_t step) const {
     const int64_t first = step / slice_ * slice_, steps = std::min(slice_, steps_ - first);
