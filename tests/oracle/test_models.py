@@ -31,9 +31,9 @@ def expect_close(got: np.ndarray, expected: np.ndarray, where: str):
 
 
 def scores(path: pathlib.Path, ids: np.ndarray) -> np.ndarray:
-    """Of the weights alone: activations are not rounded for packed ones."""
+    """Of the weights alone: activations are not rounded for packed ones or those of bf16."""
     out = path.parent / "scores.npy"
-    subprocess.run([PROGRAM, "logits", path, "--skip-rewrite", "int8_activations", "--ids", ",".join(map(str, ids)), "-o", out], check=True)
+    subprocess.run([PROGRAM, "logits", path, "--skip-rewrite", "int8_activations", "--skip-rewrite", "bf16_activations", "--ids", ",".join(map(str, ids)), "-o", out], check=True)
     return np.load(out)
 
 
@@ -63,6 +63,16 @@ def test_half_precision_weights_are_exact(family, dtype, tmp_path):
             parameter.copy_(parameter.to(dtype))
     model.save_pretrained(tmp_path / "model", state_dict={name: tensor.to(dtype) for name, tensor in model.state_dict().items()})
     expect_scores(tmp_path / "model", model, 3)
+
+
+def test_rounding_activations_to_bf16_stays_near_the_exact_scores(tmp_path):
+    model = small_models.drawn("llama", 6).to(torch.bfloat16)
+    model.save_pretrained(tmp_path / "model")
+    ids = np.arange(40) % model.config.vocab_size
+    exact = scores(tmp_path / "model", ids)
+    subprocess.run([PROGRAM, "logits", tmp_path / "model", "--rewrite", "bf16_activations", "--ids", ",".join(map(str, ids)), "-o", tmp_path / "rounded.npy"], check=True)
+    rounded = np.load(tmp_path / "rounded.npy")
+    assert 0 < np.abs(rounded - exact).max() <= 2e-2 * np.abs(exact).max()
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3"])

@@ -15,7 +15,7 @@ IDS = [3, 17, 41, 5, 60, 2, 33]
 
 def logits(path, folder):
     out = folder / "logits.npy"
-    subprocess.run([PROGRAM, "logits", path, "--ids", ",".join(map(str, IDS)), "-o", out], check=True)
+    subprocess.run([PROGRAM, "logits", path, "--skip-rewrite", "bf16_activations", "--ids", ",".join(map(str, IDS)), "-o", out], check=True)
     return np.load(out)
 
 
