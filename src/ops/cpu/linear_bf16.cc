@@ -223,7 +223,7 @@ class Product {
   }
 
   /// What is multiplied after a panel of the run: the next one's slice at `step`, or the first one's.
-  NextWeights next_of(const PanelRuns::Run& run, int64_t panel, int64_t step) const {
+  NextRows next_of(const PanelRuns::Run& run, int64_t panel, int64_t step) const {
     const bool goes_on = panel + 1 < run.panel + run.panels;
     if (step >= x_.steps()) return {};
     const StoredPanel next =

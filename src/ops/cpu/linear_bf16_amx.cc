@@ -1,6 +1,7 @@
 #include "ops/cpu/amx_tiles.h"
 #include "ops/cpu/lanes_avx512.h"
 #include "ops/cpu/linear_bf16_tiles.h"
+#include "ops/cpu/lines_ahead.h"
 #include "ops/cpu/transpose.h"
 
 namespace martlet::ops::cpu {
@@ -26,28 +27,6 @@ void round_row(const float* x, int64_t columns, BF16* out) {
     store_bf16(out + column, count >= 16 ? load(x + column) : load_first(x + column, count > 0 ? count : 0));
   }
 }
-
-/// Calls for what is multiplied next, some lines at a time: many at once would keep a tile waiting.
-class Caller {
- public:
-  Caller(const NextWeights& next, int64_t calls)
-      : next_(next),
-        row_lines_((next.bytes + kLine - 1) / kLine),
-        lines_a_call_(calls == 0 ? 0 : (row_lines_ * next.rows + calls - 1) / calls) {}
-  [[gnu::always_inline]] void call_for_some() {
-    for (int64_t i = 0; i < lines_a_call_ && row_ < next_.rows; ++i) {
-      __builtin_prefetch(next_.weights + row_ * next_.row_bytes + line_ * kLine, 0, 2);
-      if (++line_ < row_lines_) continue;
-      line_ = 0;
-      ++row_;
-    }
-  }
-
- private:
-  const NextWeights& next_;
-  int64_t row_lines_, lines_a_call_;
-  int64_t row_ = 0, line_ = 0;
-};
 
 /// Sums of the tokens' tile kTile: of the first sixteen rows and of the last.
 template <int kTile>
@@ -84,7 +63,7 @@ template <int kTiles>
 }
 
 template <int kTiles>
-void multiply_tiles_of_panel(const PanelOfWeights& p, int64_t tile, Caller& caller) {
+void multiply_tiles_of_panel(const PanelOfWeights& p, int64_t tile, LinesAhead& ahead) {
   float* sums = p.sums + tile * kWeightPanelRows * kTileSide;
   float* second_sums = sums + kWeightPanelRows * kTileSide;
   const std::byte* first = p.activations + tile * p.steps * kTileBytes;
@@ -94,7 +73,7 @@ void multiply_tiles_of_panel(const PanelOfWeights& p, int64_t tile, Caller& call
   for (int64_t step = 0; step < p.steps; ++step) {
     multiply_step<kTiles>(p.panel + step * kPanelStepBytes, kLine, first + step * kTileBytes,
                           second + step * kTileBytes, kLine);
-    caller.call_for_some();
+    ahead.call_for_some();
   }
   store_tile_sums<0>(sums, kLine);
   if constexpr (kTiles == 2) store_tile_sums<1>(second_sums, kLine);
@@ -155,10 +134,10 @@ void pack_panel(const std::byte* weights, int64_t row_bytes, int64_t rows, int64
 }
 
 void multiply_panel(const PanelOfWeights& p) {
-  Caller caller(p.next, (p.tiles + 1) / 2 * p.steps);
+  LinesAhead ahead(p.next, (p.tiles + 1) / 2 * p.steps);
   int64_t tile = 0;
-  for (; tile + 2 <= p.tiles; tile += 2) multiply_tiles_of_panel<2>(p, tile, caller);
-  if (tile < p.tiles) multiply_tiles_of_panel<1>(p, tile, caller);
+  for (; tile + 2 <= p.tiles; tile += 2) multiply_tiles_of_panel<2>(p, tile, ahead);
+  if (tile < p.tiles) multiply_tiles_of_panel<1>(p, tile, ahead);
 }
 
 void multiply_stored(const StoredWeights& p) {

@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ops/cpu/lines_ahead.h"
+
 namespace martlet::ops::cpu {
 
 /// Rows of a tile of weights, and the most tokens of one of activations.
@@ -34,12 +36,6 @@ void round_to_pairs(const float* x, int64_t x_stride, int64_t tokens, int64_t co
 /// none.
 void pack_panel(const std::byte* weights, int64_t row_bytes, int64_t rows, int64_t bytes, std::byte* panel);
 
-/// Weights that will be multiplied next, called for meanwhile: `bytes` of each row.
-struct NextWeights {
-  const std::byte* weights = nullptr;
-  int64_t row_bytes = 0, rows = 0, bytes = 0;
-};
-
 /// sums [tiles][32 rows][16 tokens] = (or +=) a panel of weights [steps][32][64 bytes] times activations
 /// [tiles][steps][16 pairs][16 tokens][2].
 struct PanelOfWeights {
@@ -49,7 +45,7 @@ struct PanelOfWeights {
   int64_t tiles;
   bool adds;
   float* sums;
-  NextWeights next;
+  NextRows next;  ///< weights that will be multiplied next, to be called for meanwhile
 };
 void multiply_panel(const PanelOfWeights& product);
 

@@ -19,7 +19,6 @@ namespace martlet::ops::cpu {
 namespace {
 
 constexpr int64_t kWordBytes = 4;
-constexpr int64_t kMostSteps = 192;
 // Panels that are worth packing rows of a for.
 constexpr int64_t kLeastPanels = 2;
 constexpr int64_t kScratchPanels = 16;
@@ -118,14 +117,12 @@ class Packer {
     const int64_t used = std::min(slice.count * work_.elements_a_step, factor_.k - k);
     const int64_t size = size_of(factor_.dtype);
     const bool along = factor_.across_stride != 1;
-    panel.next = factor_.at(first, k);
-    panel.next_rows = along ? count : used;
-    panel.next_bytes = (along ? used : count) * size;
-    panel.next_stride = (along ? factor_.across_stride : factor_.k_stride) * size;
+    panel.next = {factor_.at(first, k), (along ? factor_.across_stride : factor_.k_stride) * size,
+                  along ? count : used, (along ? used : count) * size};
   }
 
   // Not a multiple of a page: rows would share a few sets of the L1 cache.
-  static constexpr int64_t kRowBytes = kMostSteps * kWordBytes + 64;
+  static constexpr int64_t kRowBytes = kMostMatmulSteps * kWordBytes + 64;
 
  private:
   static constexpr int64_t kSquare = 16;  // words a side
@@ -171,12 +168,12 @@ class Worker {
       : work_(work),
         pack_a_(work, work.a, work.kernels.tile_rows),
         pack_b_(work, work.b, work.kernels.tile_columns),
-        panel_(allocate(Device::kCpu, kMostSteps * work.kernels.tile_columns * kWordBytes)),
+        panel_(allocate(Device::kCpu, kMostMatmulSteps * work.kernels.tile_columns * kWordBytes)),
+        turned_(allocate(Device::kCpu, kPackedSteps * work.kernels.tile_rows * kWordBytes)),
         scratch_(allocate(Device::kCpu, most_rows * scratch_stride() * kWordBytes)) {
     if (pack_a_.stands_well()) return;
-    const int64_t words = rounded_up(most_rows, work.kernels.tile_rows) * kMostSteps;
-    rows_ =
-        allocate(Device::kCpu, pack_a_.runs_along_k() ? most_rows * Packer::kRowBytes : words * kWordBytes);
+    const int64_t rows = rounded_up(most_rows, work.kernels.tile_rows);
+    rows_ = allocate(Device::kCpu, rows * (in_strips() ? kMostMatmulSteps * kWordBytes : Packer::kRowBytes));
   }
 
   void run(const PanelRuns::Run& run) {
@@ -188,6 +185,7 @@ class Worker {
   }
 
  private:
+  bool in_strips() const { return !pack_a_.runs_along_k() && !work_.kernels.rows_along_k; }
   bool sums_in_place() const { return !work_.narrow() && work_.bias == nullptr; }
 
   void over_slices(const PanelRuns::Run& run, int64_t begin, int64_t end) {
@@ -209,10 +207,26 @@ class Worker {
     const int64_t strip = work_.kernels.tile_rows;
     for (int64_t step = 0; step < slice.count; step += kPackedSteps) {
       const Slice steps{slice.begin + step, std::min(kPackedSteps, slice.count - step)};
-      for (int64_t row = 0; row < run.rows; row += strip)
-        pack_a_.pack(run.row + row, std::min(strip, run.rows - row), steps,
-                     rows_.get() + (row * slice.count + step * strip) * kWordBytes);
+      for (int64_t row = 0; row < run.rows; row += strip) {
+        const int64_t count = std::min(strip, run.rows - row);
+        if (in_strips())
+          pack_a_.pack(run.row + row, count, steps,
+                       rows_.get() + (row * slice.count + step * strip) * kWordBytes);
+        else
+          turn_rows(run.row + row, count, steps, rows_.get() + row * Packer::kRowBytes + step * kWordBytes);
+      }
     }
+  }
+
+  /// Rows whose neighbours lie beside each other, to rows along k, kRowBytes apart; up to kPackedSteps.
+  void turn_rows(int64_t first, int64_t count, const Slice& steps, std::byte* to) const {
+    const int64_t strip = work_.kernels.tile_rows, strip_bytes = strip * kWordBytes;
+    pack_a_.pack(first, count, steps, turned_.get());
+    const int64_t used = steps.count * strip_bytes;
+    std::memset(turned_.get() + used, 0, static_cast<size_t>(kPackedSteps * strip_bytes - used));
+    for (int64_t row = 0; row < strip; row += kPackedSteps)
+      transpose_square()(turned_.get() + row * kWordBytes, strip_bytes, to + row * Packer::kRowBytes,
+                         Packer::kRowBytes);
   }
 
   void multiply(const PanelRuns::Run& run, int64_t panel, const Slice& slice) {
@@ -231,7 +245,7 @@ class Worker {
         in_place ? work_.a.at(run.row, slice.begin * work_.elements_a_step) : rows_.get(),
         run.rows,
         in_place ? work_.a.across_stride / work_.elements_a_step : Packer::kRowBytes / kWordBytes,
-        !pack_a_.runs_along_k(),
+        in_strips(),
         panel_.get(),
         slice.count,
         !is_first || (direct && work_.add),
@@ -239,10 +253,7 @@ class Worker {
         direct ? work_.y_stride : scratch_stride(),
         rounded ? reinterpret_cast<BF16*>(work_.y) + run.row * work_.y_stride + column : nullptr,
         work_.y_stride,
-        nullptr,
-        0,
-        0,
-        0};
+        {}};
     if (const int64_t next = column + columns; next < work_.b.across)
       pack_b_.announce(next, std::min(width, work_.b.across - next), slice, call);
     work_.kernels.panel(call);
@@ -281,7 +292,8 @@ class Worker {
   Packer pack_b_;
   std::shared_ptr<std::byte> panel_;
   std::shared_ptr<std::byte> rows_;
-  int64_t row_ = -1;  // what `rows_` holds
+  std::shared_ptr<std::byte> turned_;  // a few steps of a strip
+  int64_t row_ = -1;                   // what `rows_` holds
   int64_t step_ = -1;
   std::shared_ptr<std::byte> scratch_;
 };
@@ -330,12 +342,13 @@ void without_products(const float* bias, Tensor y, bool add) {
 }  // namespace
 
 int64_t matmul_slice_steps(int64_t steps) {
-  const int64_t slices = std::max<int64_t>(1, (steps + kMostSteps - 1) / kMostSteps);
-  return std::min(kMostSteps, rounded_up(std::max<int64_t>(1, (steps + slices - 1) / slices), 16));
+  const int64_t slices = std::max<int64_t>(1, (steps + kMostMatmulSteps - 1) / kMostMatmulSteps);
+  return std::min(kMostMatmulSteps, rounded_up(std::max<int64_t>(1, (steps + slices - 1) / slices), 16));
 }
 
 const MatmulKernels& matmul_kernels(DType factors) {
   const CpuFeatures& features = cpu_features();
+  if (factors == DType::kBF16 && features.amx_bf16) return matmul_kernels_amx();
   if (factors == DType::kBF16 && features.avx512_bf16) return matmul_kernels_avx512bf16();
   return features.avx512 ? matmul_kernels_avx512()
          : features.avx2 ? matmul_kernels_avx2()

@@ -5,8 +5,8 @@
 namespace martlet::ops::cpu {
 
 const MatmulKernels& matmul_kernels_avx2() {
-  static constexpr MatmulKernels kKernels = {kLanesName,          DType::kF32, kMatmulRows,   kPanelColumns,
-                                             matmul_panel<float>, pack_f32,    convert_to_f32};
+  static constexpr MatmulKernels kKernels = {kLanesName, DType::kF32,         kMatmulRows, kPanelColumns,
+                                             false,      matmul_panel<float>, pack_f32,    convert_to_f32};
   return kKernels;
 }
 

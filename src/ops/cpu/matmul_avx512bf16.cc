@@ -77,8 +77,8 @@ void pack(const MatmulRows& p, int64_t width, std::byte* to) {
 }  // namespace
 
 const MatmulKernels& matmul_kernels_avx512bf16() {
-  static constexpr MatmulKernels kKernels = {"AVX-512 BF16",         DType::kBF16, kMatmulRows, kPanelColumns,
-                                             matmul_panel<PairWord>, pack,         convert};
+  static constexpr MatmulKernels kKernels = {
+      "AVX-512 BF16", DType::kBF16, kMatmulRows, kPanelColumns, false, matmul_panel<PairWord>, pack, convert};
   return kKernels;
 }
 

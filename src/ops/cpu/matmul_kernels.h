@@ -12,12 +12,14 @@
 #include <cstdint>
 #include <string_view>
 
+#include "ops/cpu/lines_ahead.h"
 #include "tensor/tensor.h"
 
 namespace martlet::ops::cpu {
 
-/// Steps of k in a slice when all of k takes `steps`: at most 192, so that a panel of 32 columns (24 KiB)
-/// stays in the L1 cache.
+/// Steps of a slice at most: a panel of 32 columns (24 KiB) stays in the L1 cache.
+inline constexpr int64_t kMostMatmulSteps = 192;
+/// Steps of k in a slice when all of k takes `steps`.
 int64_t matmul_slice_steps(int64_t steps);
 
 /// A slice of rows of a times a panel of b.
@@ -33,10 +35,7 @@ struct MatmulPanel {
   int64_t out_stride;
   BF16* narrow;  ///< where the sums go, rounded, instead of `out`, or null
   int64_t narrow_stride;
-  const std::byte* next;  ///< what will be packed next, to be called for meanwhile: rows of bytes
-  int64_t next_rows;
-  int64_t next_stride;
-  int64_t next_bytes;
+  NextRows next;  ///< what will be packed next, to be called for meanwhile
 };
 
 /// What is packed: `count` neighbours of each of `k` rows, f32 or bf16.
@@ -55,6 +54,7 @@ struct MatmulKernels {
   DType element;  ///< that is multiplied: f32, or bf16 where the processor multiplies pairs of it
   int64_t tile_rows;
   int64_t tile_columns;
+  bool rows_along_k;  ///< rows of a are never packed in strips
   void (*panel)(const MatmulPanel&);
   /// Neighbours that lie beside each other at every k, k's `stride` bytes apart, to words [steps, width].
   void (*pack)(const MatmulRows& from, int64_t width, std::byte* to);
@@ -67,6 +67,9 @@ const MatmulKernels& matmul_kernels_avx2();
 const MatmulKernels& matmul_kernels_avx512();
 /// Of pairs of bf16.
 const MatmulKernels& matmul_kernels_avx512bf16();
+/// Of tiles of bf16 (amx_tiles.h). The sums go on from slice to slice; of each 16 steps the products of even
+/// and of odd elements make a chain each, from 0 on, and both are added before they are added to the sum.
+const MatmulKernels& matmul_kernels_amx();
 
 /// The best that this processor has for sums of products of f32, or of factors that are bf16 or may be
 /// rounded to it.

@@ -74,33 +74,6 @@ template <typename Word, int kRows, bool kPacked>
   });
 }
 
-/// Calls for what is packed next, a few lines at a time: many at once would keep the tiles waiting.
-class NextLines {
- public:
-  NextLines(const MatmulPanel& p, int64_t tiles)
-      : p_(p),
-        lines_(p.next_rows > 0 ? (p.next_bytes + kLine - 1) / kLine : 0),
-        lines_a_tile_((lines_ * p.next_rows + tiles - 1) / tiles) {}
-
-  void call_for_some() {
-    for (int64_t i = 0; i < lines_a_tile_ && row_ < p_.next_rows; ++i) {
-      __builtin_prefetch(p_.next + row_ * p_.next_stride + line_ * kLine, 0, 2);
-      if (++line_ < lines_) continue;
-      line_ = 0;
-      ++row_;
-    }
-  }
-
- private:
-  static constexpr int64_t kLine = 64;
-
-  const MatmulPanel& p_;
-  int64_t lines_;
-  int64_t lines_a_tile_;
-  int64_t row_ = 0;
-  int64_t line_ = 0;
-};
-
 /// The last `count` < kMost rows.
 template <typename Word, bool kPacked, int kMost>
 void last_matmul_rows(const MatmulPanel& p, const Word* a, const TileTarget& to, int64_t count) {
@@ -115,7 +88,7 @@ void matmul_rows(const MatmulPanel& p) {
   const auto* a = static_cast<const Word*>(p.a);
   const int64_t tile_stride = kMatmulRows * (kPacked ? p.steps : p.row_stride);
   TileTarget to{p.out, p.narrow};
-  NextLines next(p, p.rows / kMatmulRows + 1);
+  LinesAhead next(p.next, p.rows / kMatmulRows + 1);
   int64_t row = 0;
   for (; row + kMatmulRows <= p.rows; row += kMatmulRows, a += tile_stride) {
     next.call_for_some();
