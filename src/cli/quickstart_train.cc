@@ -20,7 +20,7 @@
 #include "eval/tinyworld.h"
 #include "infer/generate_text.h"
 #include "nn/tree.h"
-#include "ops/cpu_features.h"
+#include "ops/cpu/linear_bf16.h"
 #include "plan/catalogue.h"
 #include "train/metrics.h"
 #include "train/run_curves.h"
@@ -111,7 +111,7 @@ Json recipe_of(const Request& request) {
   }
   train.set("steps", request.steps).set("optimizer", "muon").set("learning_rate", 6e-3);
   // As the processor multiplies fastest; what is learnt differs by less than between two seeds.
-  train.set("dtype", ops::cpu_features().avx512_bf16 ? "bf16" : "f32");
+  train.set("dtype", ops::cpu::has_fast_bf16() ? "bf16" : "f32");
   train.set("schedule", "linear").set("final_rate", 0.0);
   train.set("warmup", std::min<int64_t>(50, request.steps / 10)).set("seed", request.seed);
   train.set("eval_every", std::max<int64_t>(1, request.steps / 12)).set("eval_batches", 16);

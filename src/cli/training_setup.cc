@@ -12,6 +12,7 @@
 #include "cli/store.h"
 #include "cli/terminal.h"
 #include "cli/train_planning.h"
+#include "compress/bf16_activations.h"
 #include "data/source.h"
 #include "data/tokenise.h"
 #include "infer/language_model.h"
@@ -169,11 +170,15 @@ std::function<std::string()> sampler_of(const TrainRequest& r, const models::Ope
   };
 }
 
+models::OpenModel opened_to_train(const TrainRequest& r) {
+  models::OpenOptions options{plan::rewrites(), rewrites_of(r.rewrites), r.skip};
+  // Of frozen weights: what is trained beside them learns from products as they are.
+  options.skip.emplace_back(compress::kBF16Activations.name);
+  return models::open_model(resolve_model(r.init), options);
+}
+
 models::OpenModel open_to_train(const TrainRequest& r, Values values) {
-  models::OpenModel model =
-      r.init.empty()
-          ? new_model(r, values)
-          : models::open_model(resolve_model(r.init), {plan::rewrites(), rewrites_of(r.rewrites), r.skip});
+  models::OpenModel model = r.init.empty() ? new_model(r, values) : opened_to_train(r);
   if (!r.init.empty()) refuse_too_large(*model.tree, memory_for(r));
   if (!model.tree->shape().generates) bad_input("{} has no head that predicts tokens", r.init);
   balance_if_config_says(r, model);

@@ -53,7 +53,9 @@ std::string makers(const OpenModel& model, const OpenOptions& options) {
   };
   std::string packing;
   for (const nn::RewriteRequest& request : requests_of(model, options)) {
-    if (is_skipped(options, request.name) || !changes_weights(rewrite(request.name))) continue;
+    if (is_skipped(options, request.name) || !changes_weights(rewrite(request.name)) ||
+        rewrite(request.name).keeps_values)
+      continue;
     if (!rewrite(request.name).packs || !packing.empty()) return {};
     packing = request.name + " " + request.arguments.dump() + "\n";
   }
@@ -219,7 +221,11 @@ void apply_rewrites(OpenModel& model, const OpenOptions& options, const std::opt
       throw error.within(model.files.rewrites);
     }
   }
-  for (const nn::RewriteRequest& request : options.rewrites) apply(request, nullptr);
+  const auto apply_asked = [&](bool passing) {
+    for (const nn::RewriteRequest& request : options.rewrites)
+      if (nn::rewrite_named(options.catalogue, request.name).passing == passing) apply(request, nullptr);
+  };
+  apply_asked(false);
   const auto bring = [&](const std::vector<std::string>& names) {
     for (const std::string& name : names) {
       const bool asked =
@@ -231,6 +237,7 @@ void apply_rewrites(OpenModel& model, const OpenOptions& options, const std::opt
   if (!options.rewrites_of_packed.empty() && has_packed_weights(*model.tree))
     bring(options.rewrites_of_packed);
   if (!options.rewrites_of_bf16.empty() && has_bf16_layers(*model.tree)) bring(options.rewrites_of_bf16);
+  apply_asked(true);
 }
 
 }  // namespace

@@ -32,9 +32,11 @@ struct WeightCachePlace {
 };
 
 struct OpenOptions {
-  nn::RewriteCatalogue catalogue = {};            ///< rewrites that are known; plan/catalogue.h has all
-  std::vector<nn::RewriteRequest> rewrites = {};  ///< applied after those of the model's martlet.toml
-  std::vector<std::string> skip = {};             ///< names of rewrites to leave out
+  nn::RewriteCatalogue catalogue = {};  ///< rewrites that are known; plan/catalogue.h has all
+  /// Applied after those of the model's martlet.toml; the passing ones (nn/rewrite.h) after all others, since
+  /// they take weights as they are then.
+  std::vector<nn::RewriteRequest> rewrites = {};
+  std::vector<std::string> skip = {};  ///< names of rewrites to leave out
   /// The model is only to be run: where weights are packed, the rewrites named here come last, each unless it
   /// was asked for already.
   std::vector<std::string> rewrites_of_packed = {};

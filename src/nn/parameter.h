@@ -28,7 +28,8 @@ class Parameter {
   const ops::Weight& weight() const;
   /// The value of a dense parameter of any rank; throws when it is packed or has none yet.
   const Tensor& tensor() const;
-  /// Replaces the value, of all parameters tied to this one. Throws unless it has the declared shape.
+  /// Replaces the value, of all parameters tied to this one. Throws unless it has the declared shape; for a
+  /// packed weight or one that takes bf16 also where a gradient is required.
   void set(const ops::Weight& weight);
   void set(const Tensor& tensor);
 

@@ -64,6 +64,8 @@ struct Rewrite {
   /// It packs matrices, each from its own values and the arguments alone, and leaves those that are packed so
   /// already: what it made may be put in their place before it comes.
   bool packs = false;
+  /// It leaves the values of all parameters as they are, and where they lie.
+  bool keeps_values = false;
 
   /// Edits the tree. Throws BadInput when the arguments do not fit this tree.
   void (*apply)(TreeEditor& tree, const Arguments& arguments, const RewriteContext& context);

@@ -43,8 +43,8 @@ CpuFeatures detect() {
   features.avx512_bf16 = features.avx512 && __builtin_cpu_supports("avx512bf16");
   const TileProducts tiles = features.avx512 ? tile_products() : TileProducts{};
   features.amx_int8 = features.avx512_vnni && tiles.of_bytes;
-  features.amx_bf16 = features.avx512_bf16 && tiles.of_bf16;
-  features.is_intel = features.avx512_vnni && __builtin_cpu_is("intel") != 0;
+  features.amx_bf16 = features.avx512_vnni && features.avx512_bf16 && tiles.of_bf16;
+  features.is_intel = features.avx512 && __builtin_cpu_is("intel") != 0;
 #endif
   return features;
 }
@@ -77,7 +77,7 @@ void limit_cpu_features(const CpuFeatures& at_most) {
                detected.avx512_bf16 && at_most.avx512_bf16,
                detected.amx_int8 && at_most.amx_int8,
                detected.amx_bf16 && at_most.amx_bf16,
-               detected.avx512_vnni && at_most.avx512_vnni && at_most.is_intel};
+               detected.avx512 && at_most.avx512 && at_most.is_intel};
 }
 
 }  // namespace martlet::ops

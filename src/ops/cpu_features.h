@@ -12,9 +12,9 @@ struct CpuFeatures {
   bool avx512_vnni = false;  ///< and VNNI, VBMI
   bool avx512_bf16 = false;  ///< and BF16
   bool amx_int8 = false;     ///< AVX-512 VNNI and tiles of bytes
-  bool amx_bf16 = false;     ///< AVX-512 BF16 and tiles of bf16
-  /// Chooses among loops of the same bits: additions of 512-bit vectors take the pipes of products here, and
-  /// cores want every line of memory called.
+  bool amx_bf16 = false;     ///< AVX-512 VNNI, BF16 and tiles of bf16
+  /// Additions of 512-bit vectors take the pipes of products here, cores want every line of memory called,
+  /// and pairs of bf16 are multiplied in vectors at half the speed of f32.
   bool is_intel = false;
 
   /// "AVX-512 BF16 VNNI".

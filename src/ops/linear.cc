@@ -224,11 +224,11 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias) {
 
 std::vector<Tensor> linear_together(const Tensor& x, std::span<const Projection> projections,
                                     const std::optional<RmsNormParameters>& norm) {
+  if (projections.empty()) return {};
   const auto kernels_of = [&](const Projection& each) {
     return straight_kernels(x, *each.weight, each.bias);
   };
-  const StraightKernels kernels =
-      projections.empty() ? StraightKernels::kNone : kernels_of(projections.front());
+  const StraightKernels kernels = kernels_of(projections.front());
   const bool together = kernels != StraightKernels::kNone && goes_straight(x, norm) &&
                         std::all_of(projections.begin(), projections.end(),
                                     [&](const Projection& each) { return kernels_of(each) == kernels; });

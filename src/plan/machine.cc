@@ -6,7 +6,6 @@
 #include "base/machine_facts.h"
 #include "base/random.h"
 #include "base/thread_pool.h"
-#include "ops/cpu/linear_bf16.h"
 #include "ops/linear.h"
 #include "ops/packed/interleaved.h"
 #include "ops/rms_norm.h"
@@ -15,6 +14,7 @@
 namespace martlet::plan {
 namespace {
 
+constexpr std::string_view kBF16Products = "bf16 x bf16";
 constexpr int64_t kColumns = 2048;  // whole blocks of every format
 // So much more than the caches of this class of machine hold (32 MiB, and on some more than 100) that what
 // they keep of it from one pass to the next says little.
@@ -33,9 +33,10 @@ ops::Weight weight_of(std::string_view type, int64_t rows) {
     Tensor bytes = Tensor::zeros({rows, format->row_bytes(kColumns)}, DType::kU8);
     return ops::Weight(*format, bytes, kColumns).interleaved();  // as models run
   }
-  const DType dtype = type == "bf16" ? DType::kBF16 : type == "f16" ? DType::kF16 : DType::kF32;
+  const bool takes_bf16 = type == kBF16Products;
+  const DType dtype = takes_bf16 || type == "bf16" ? DType::kBF16 : type == "f16" ? DType::kF16 : DType::kF32;
   const ops::Weight weight(Tensor::zeros({rows, kColumns}, dtype));
-  return ops::cpu::has_fast_bf16() ? weight.taking_bf16() : weight;
+  return takes_bf16 ? weight.taking_bf16() : weight;
 }
 
 /// Products of one row with weights beyond the caches: of all of it at once, and cut as the matrices of small
@@ -95,6 +96,10 @@ ElementSpeed measure_elements() {
 }
 
 }  // namespace
+
+std::string product_type(const ops::Weight& weight) {
+  return std::string(weight.takes_bf16() ? kBF16Products : weight.type_name());
+}
 
 const ProductSpeed* MachineProfile::find(std::string_view type) const {
   for (const ProductSpeed& speed : products)

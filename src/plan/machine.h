@@ -8,13 +8,17 @@
 #include <vector>
 
 #include "base/json.h"
+#include "ops/weight.h"
 #include "plan/attention_speed.h"
 
 namespace martlet::plan {
 
+/// Under which a weight's products are measured: its type; "bf16 x bf16" where x is rounded to bf16 too.
+std::string product_type(const ops::Weight& weight);
+
 /// Products with weights of one type.
 struct ProductSpeed {
-  std::string type;                       ///< "f32", "q4_1"
+  std::string type;                       ///< `product_type`
   double one_row_bytes_per_s = 0;         ///< bytes of weight read while one token is decoded
   double many_rows_operations_per_s = 0;  ///< multiplications and additions while a prompt is read
   /// Of each product of one row, on top of its bytes: threads are woken, and memory is slow to begin with.

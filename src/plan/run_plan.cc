@@ -87,7 +87,7 @@ RunForecast forecast_memory(const std::shared_ptr<nn::Model>& tree, const RunGoa
 std::vector<std::string> weight_types(const nn::Module& tree) {
   std::set<std::string> types{"f32"};
   nn::walk_parameters(tree, [&](const std::string&, nn::Parameter& parameter) {
-    if (parameter.shape().rank() == 2 && parameter.defined()) types.emplace(parameter.type_name());
+    if (parameter.shape().rank() == 2 && parameter.defined()) types.emplace(product_type(parameter.weight()));
   });
   return {types.begin(), types.end()};
 }

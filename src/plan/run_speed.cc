@@ -70,7 +70,8 @@ void add_products(Work& work, const nn::Linear& linear, bool in_block, bool foll
   for (const nn::Parameter* parameter : linear.parameters()) {
     if (parameter->shape().rank() != 2) continue;
     const bool other = in_block && !formats.weights.empty();
-    const ProductSpeed& speed = speed_of(machine, other ? formats.weights : parameter->type_name());
+    const ProductSpeed& speed =
+        speed_of(machine, other ? formats.weights : product_type(parameter->weight()));
     const double part = nn::part_in_use(use, static_cast<double>(goal.batch));
     const double bytes = static_cast<double>(parameter->byte_count()) * (other ? bytes_share : 1);
     const double reading = part * bytes / speed.one_row_bytes_per_s;

@@ -40,13 +40,18 @@ bool is_permitted() {
 }
 
 TEST(CpuFeatures, TilesAreUsedWhereTheSystemGrantsThem) {
-  for (const char* flag :
-       {"avx2", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "avx512vbmi", "amx_tile", "amx_int8"})
+  for (const char* flag : {"avx2", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "avx512vbmi",
+                           "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16"})
     if (!is_listed(flag)) GTEST_SKIP() << "no " << flag << " here";
   // What was switched off comes back.
   const CpuFeatures before = cpu_features();
-  limit_cpu_features({true, true, true, true, true, true});
-  const bool is_used = cpu_features().amx_int8;
+  limit_cpu_features({.avx2 = true,
+                      .avx512 = true,
+                      .avx512_vnni = true,
+                      .avx512_bf16 = true,
+                      .amx_int8 = true,
+                      .amx_bf16 = true});
+  const bool is_used = cpu_features().amx_int8 && cpu_features().amx_bf16;
   limit_cpu_features(before);
   if (!is_permitted()) GTEST_SKIP() << "the system grants no tiles here";
   EXPECT_TRUE(is_used);

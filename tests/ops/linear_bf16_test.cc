@@ -4,11 +4,14 @@
 #include <cmath>
 #include <limits>
 
+#include "autograd/backward.h"
+#include "autograd/leaf.h"
 #include "base/thread_pool.h"
 #include "ops/binary.h"
 #include "ops/cast.h"
 #include "ops/linear.h"
 #include "ops/op_testing.h"
+#include "ops/reduce.h"
 
 namespace martlet::ops {
 namespace {
@@ -140,14 +143,63 @@ TEST_F(LinearBF16Test, OfANormGivesTheBitsOfNormThenProduct) {
     const RmsNormParameters norm{draws.dense({columns}, DType::kF32), 1e-5f, 1.0f};
     for (const int64_t tokens : {1, 5, 17, 50}) {
       const Tensor x = draws.dense({tokens, columns}, DType::kF32);
-      const Tensor normed = rms_norm(x, norm.weight, norm.eps, norm.weight_offset);
       at_every_level([&] {
+        const Tensor normed = rms_norm(x, norm.weight, norm.eps, norm.weight_offset);
         const std::vector<Tensor> together = linear_together(x, projections, norm);
         EXPECT_EQ(bits_of(together[0]), bits_of(linear(normed, first)));
         EXPECT_EQ(bits_of(together[1]), bits_of(linear(normed, second)));
       });
     }
   }
+}
+
+TEST_F(LinearBF16Test, OfXInBF16TheResultIsRoundedToo) {
+  Draws draws(9);
+  const Weight weight = drawn(draws, 40, 200);
+  const Tensor bias = draws.dense({40}, DType::kF32);
+  for (const int64_t tokens : {1, 40}) {
+    const Tensor x = draws.dense({tokens, 200}, DType::kBF16);
+    at_every_level([&] {
+      const Tensor y = linear(x, weight, bias);
+      EXPECT_EQ(y.dtype(), DType::kBF16);
+      expect_close(cast(y, DType::kF32), linear(cast(x, DType::kF32), weight, bias), {1e-2, 1e-2});
+    });
+  }
+}
+
+TEST_F(LinearBF16Test, BesideInt8ProductsTheGateAndTheNormAreThoseOfEach) {
+  Draws draws(10);
+  const Weight first = drawn(draws, 48, 256), second = drawn(draws, 48, 256);
+  const Weight packed = testing::drawn_weight(draws, *find_packed_format("q4_0"), 48, 256).interleaved();
+  const RmsNormParameters norm{draws.dense({256}, DType::kF32), 1e-5f, 0.0f};
+  for (const int64_t tokens : {2, 60}) {
+    const Tensor x = draws.dense({tokens, 256}, DType::kF32);
+    at_every_level([&] {
+      const Tensor normed = rms_norm(x, norm.weight, norm.eps);
+      for (const Weight* up : {&second, &packed}) {
+        const Tensor joined = gated_linear(Unary::kSilu, x, {&first}, {up}, norm);
+        Tensor gate = linear(normed, first);
+        gated_in_place(Unary::kSilu, gate, linear(normed, *up));
+        EXPECT_EQ(bits_of(joined), bits_of(gate));
+        const std::vector<Tensor> both =
+            linear_together(x, std::array{Projection{up}, Projection{&first}}, norm);
+        EXPECT_EQ(bits_of(both[0]), bits_of(linear(normed, *up)));
+        EXPECT_EQ(bits_of(both[1]), bits_of(linear(normed, first)));
+      }
+    });
+  }
+}
+
+TEST_F(LinearBF16Test, TheGradientOfXIsThatOfTheWeightsValues) {
+  Draws draws(11);
+  const Weight weight = drawn(draws, 20, 64);
+  const auto gradient = [&](const Weight& of) {
+    Tensor x = draws.dense({3, 64}, DType::kF32);
+    autograd::require_gradient(x);
+    autograd::backward(sum(linear(x, of), {0, 1}));
+    return bits_of(autograd::gradient_of(x));
+  };
+  EXPECT_EQ(gradient(weight), gradient(Weight(weight.dense())));
 }
 
 TEST_F(LinearBF16Test, WhatIsNotFiniteStaysInItsRow) {

@@ -12,11 +12,18 @@ namespace martlet::ops::testing {
 namespace {
 
 const CpuFeatures kMachine = cpu_features();
-constexpr CpuFeatures kLevels[] = {{true, true, true, true, true, true, true},
-                                   {true, true, true, true, false, false, true},
-                                   {true, true, true, true, false, false, false},
-                                   {.avx2 = true},
-                                   {}};
+constexpr CpuFeatures kLevels[] = {
+    {.avx2 = true,
+     .avx512 = true,
+     .avx512_vnni = true,
+     .avx512_bf16 = true,
+     .amx_int8 = true,
+     .amx_bf16 = true,
+     .is_intel = true},
+    {.avx2 = true, .avx512 = true, .avx512_vnni = true, .avx512_bf16 = true, .is_intel = true},
+    {.avx2 = true, .avx512 = true, .avx512_vnni = true, .avx512_bf16 = true},
+    {.avx2 = true},
+    {}};
 
 template <typename T>
 Tensor drawn_integers(Draws& draws, const Shape& shape, int64_t least, int64_t most) {

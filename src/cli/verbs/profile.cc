@@ -16,7 +16,7 @@ int run_profile(std::span<const std::string> arguments) {
       .flag("--json", json, "one object for programs");
   if (!options.parse(arguments)) return 0;
   if (what != "machine") fail(ErrorCode::kUsage, "profile knows 'machine', not '{}'", what);
-  std::vector<std::string> types{"f32", "bf16", "f16"};
+  std::vector<std::string> types{"f32", "bf16", "bf16 x bf16", "f16"};
   for (const ops::PackedFormat* format : ops::packed_formats()) types.emplace_back(format->name);
   const plan::MachineProfile profile = plan::measure_machine(types);
   if (json) {

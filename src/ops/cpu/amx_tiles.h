@@ -3,8 +3,8 @@
 // Tile registers of AMX (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, "Programming
 // with Intel Advanced Matrix Extensions"): eight, each up to 16 rows of 64 bytes. In assembly, since of GCC
 // 12 the intrinsics are macros that take digits alone, and its `_tile_loadconfig` reads eight bytes of the
-// shapes as far as the optimizer knows. Only where CpuFeatures::amx_int8
-// or amx_bf16.
+// shapes as far as the optimizer knows. Only where
+// CpuFeatures::amx_int8 or amx_bf16.
 
 #include <cstdint>
 

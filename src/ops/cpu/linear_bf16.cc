@@ -22,10 +22,11 @@
 namespace martlet::ops::cpu {
 namespace {
 
-constexpr int64_t kFewTokens = 2 * kTileSide;
+// That weights are multiplied where they are stored for.
+constexpr int64_t kStoredTokens = 2 * kTileSide;
 constexpr int64_t kSliceSteps = 8;  // a panel's slice: 16 KiB
 constexpr int64_t kBlockTokens = 256;
-constexpr int64_t kMostPanels = 8;  // their sums with a block: 256 KiB
+constexpr int64_t kRunPanels = 8;  // their sums with a block: 256 KiB
 // Less weight than this is not worth waking a thread for; activations, in elements.
 constexpr int64_t kLeastBytes = 64 << 10;
 constexpr int64_t kLeastElements = 32 << 10;
@@ -126,7 +127,7 @@ class Product {
   Product(const ActivationRows& x, std::span<const WeightProduct> products)
       : tokens_(x.tokens),
         columns_(x.columns),
-        is_few_(tokens_ <= kFewTokens),
+        is_few_(tokens_ <= kStoredTokens),
         x_(x, std::min(tokens_, kTileSide), is_few_ ? divided_up(columns_, kStepColumns) : kSliceSteps) {
     parts_.reserve(products.size());
     for (const WeightProduct& product : products) {
@@ -181,21 +182,23 @@ class Product {
     // Rows that are not whole, or fewer: from a copy with zeros, whose rows lie a step apart.
     const auto copy = allocate(Device::kCpu, x_.steps() * kPanelStepBytes);
     const int64_t row_bytes = x_.steps() * kStepBytes;
-    std::memset(copy.get(), 0, static_cast<size_t>(x_.steps() * kPanelStepBytes));
-    for (int64_t row = 0; row < from.rows; ++row)
-      std::memcpy(copy.get() + row * row_bytes, from.weights + row * from.row_bytes,
-                  static_cast<size_t>(from.bytes));
+    for (int64_t row = 0; row < kWeightPanelRows; ++row) {
+      std::byte* to = copy.get() + row * row_bytes;
+      const int64_t used = row < from.rows ? from.bytes : 0;
+      if (used > 0) std::memcpy(to, from.weights + row * from.row_bytes, static_cast<size_t>(used));
+      std::memset(to + used, 0, static_cast<size_t>(row_bytes - used));
+    }
     multiply_stored({copy.get(), row_bytes, x_.steps(), x_.at(0, 0), x_.tiles(), x_.width(), sums});
   }
 
   void run_many() const {
-    PanelRuns runs(x_.tiles(), panels_, kBlockTokens / kTileSide, 2, 1, kMostPanels);
+    PanelRuns runs(x_.tiles(), panels_, kBlockTokens / kTileSide, 2, 1, kRunPanels);
     const int64_t panel_bytes = kSliceSteps * kPanelStepBytes;
     const int64_t sums = std::min(runs.most_rows(), x_.tiles()) * kPanelSums;
     const int64_t threads = std::min<int64_t>(thread_count(), divided_up(panels_, grain()));
     parallel_for(threads, 1, [&](int64_t, int64_t) {
       const Tiles tiles(kTileSide);
-      const auto memory = allocate(Device::kCpu, panel_bytes + kMostPanels * sums * 4);
+      const auto memory = allocate(Device::kCpu, panel_bytes + kRunPanels * sums * 4);
       float* all_sums = reinterpret_cast<float*>(memory.get() + panel_bytes);
       for (PanelRuns::Run run = runs.take(); run.panels > 0; run = runs.take())
         multiply_run(run, memory.get(), all_sums);
@@ -235,7 +238,7 @@ class Product {
   void finish(int64_t panel, int64_t tile, int64_t tiles, const float* sums) const {
     const Part& part = part_of(panel);
     const int64_t width = x_.width();
-    alignas(64) float turned[kPanelSums];
+    alignas(64) float turned[kTileSide * kTileSide];
     for (int64_t i = tile; i < tile + tiles; ++i, sums += kWeightPanelRows * width) {
       const int64_t row = (panel - part.first_panel) * kWeightPanelRows;
       for (int64_t first = 0; first < kWeightPanelRows && row + first < part.rows; first += kTileSide) {
