@@ -189,8 +189,8 @@ int main(int count, char** arguments) {
                                : name == "weight" ? ops::Product::kWeightGradient
                                                   : ops::Product::kForward;
   set_thread_count(threads);
-  // A pair of bf16 products counts as two of f32.
-  const double peak = ops::cpu::multiply_add_peak(ops::cpu::Arithmetic::kF32) * (dtype == "bf16" ? 2 : 1);
+  using ops::cpu::Arithmetic;
+  const double peak = ops::cpu::multiply_add_peak(dtype == "bf16" ? Arithmetic::kBF16 : Arithmetic::kF32);
   fmt::print("{} {}, {} threads, {}: peak {:.1f} GFLOP/s\n", name, dtype, threads,
              ops::cpu_features().to_string(), peak * 1e-9);
   for (const ops::Case& each : ops::kCases)

@@ -92,7 +92,9 @@ void run_reference(const LinearProblem& problem) {
 }
 
 std::string_view not_taking_bf16(const LinearProblem& problem) {
-  return problem.weight.takes_bf16() ? "" : "the weight does not take bf16";
+  if (problem.weight.takes_bf16()) return "";
+  const bool both = problem.x.dtype() == DType::kBF16 && problem.weight.type_name() == name_of(DType::kBF16);
+  return both && cpu::has_bf16_tiles() ? "" : "the weight does not take bf16";
 }
 
 const float* bias_of(const Tensor& bias) {
@@ -304,7 +306,8 @@ std::string_view linear_kernel(const Tensor& x, const Weight& weight) {
   check(x, weight, {});
   if (x.device() == Device::kReference) return "reference";
   if (weight.is_interleaved()) return cpu::int8_kernels().name;
-  if (weight.takes_bf16() && cpu::has_bf16_tiles()) return "AMX BF16";
+  const bool both = x.dtype() == DType::kBF16 && weight.type_name() == name_of(DType::kBF16);
+  if ((weight.takes_bf16() || both) && cpu::has_bf16_tiles()) return "AMX BF16";
   if (weight.takes_bf16()) return cpu::linear_kernels(weight.type_name(), DType::kBF16).name;
   return cpu::linear_kernels(weight.type_name(), x.dtype()).name;
 }

@@ -238,25 +238,32 @@ class Product {
   void finish(int64_t panel, int64_t tile, int64_t tiles, const float* sums) const {
     const Part& part = part_of(panel);
     const int64_t width = x_.width();
-    alignas(64) float turned[kTileSide * kTileSide];
     for (int64_t i = tile; i < tile + tiles; ++i, sums += kWeightPanelRows * width) {
       const int64_t row = (panel - part.first_panel) * kWeightPanelRows;
-      for (int64_t first = 0; first < kWeightPanelRows && row + first < part.rows; first += kTileSide) {
-        turn(sums + first * width, turned);
-        write(part, i * width, std::min(width, tokens_ - i * width), row + first, turned);
-      }
+      for (int64_t first = 0; first < kWeightPanelRows && row + first < part.rows; first += kTileSide)
+        finish_tile(part, i * width, row + first, sums + first * width);
     }
   }
 
-  /// [16 rows][width] to [width][16].
-  void turn(const float* sums, float* turned) const {
+  /// Sums [16 rows][width] to up to sixteen outputs of each token.
+  void finish_tile(const Part& part, int64_t token, int64_t row, const float* sums) const {
+    const int64_t width = x_.width(), tokens = std::min(width, tokens_ - token);
+    const bool is_whole = tokens == kTileSide && row + kTileSide <= part.rows;
+    if (is_whole && part.product.bias == nullptr && !part.product.adds)
+      return turn(sums, part.product.y + token * part.rows + row, part.rows);
+    alignas(64) float turned[kTileSide * kTileSide];
+    turn(sums, turned, kTileSide);
+    write(part, token, tokens, row, turned);
+  }
+
+  /// [16 rows][width] to [width][16], rows `stride` apart.
+  void turn(const float* sums, float* turned, int64_t stride) const {
     const int64_t width = x_.width();
     if (width == kTileSide)
       return transpose_square()(reinterpret_cast<const std::byte*>(sums), kTileSide * 4,
-                                reinterpret_cast<std::byte*>(turned), kTileSide * 4);
+                                reinterpret_cast<std::byte*>(turned), stride * 4);
     for (int64_t token = 0; token < width; ++token)
-      for (int64_t row = 0; row < kTileSide; ++row)
-        turned[token * kTileSide + row] = sums[row * width + token];
+      for (int64_t row = 0; row < kTileSide; ++row) turned[token * stride + row] = sums[row * width + token];
   }
 
   /// Up to sixteen outputs of each token.
