@@ -22,7 +22,7 @@
 namespace martlet::ops::cpu {
 namespace {
 
-// That weights are multiplied where they are stored for.
+// As many multiply weights where they are stored.
 constexpr int64_t kStoredTokens = 2 * kTileSide;
 constexpr int64_t kSliceSteps = 8;  // a panel's slice: 16 KiB
 constexpr int64_t kBlockTokens = 256;
