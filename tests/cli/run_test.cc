@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <gmock/gmock.h>
+#include <map>
 
 #include "base/json.h"
 #include "cli/lines.h"
@@ -162,6 +163,20 @@ TEST_F(RunVerb, ExplainTakesWhatGuesses) {
       run(scratch_, "explain run " + model_.path() + " --speculate early:1 -n 8 --prompt-tokens 8");
   EXPECT_THAT(people.out, HasSubstr("guesses that hold"));
   expect_failure(base + "--speculate nagram", 3, "--speculate takes off, ngram, early, early:N or a model");
+}
+
+TEST_F(RunVerb, ExplainLeavesOutNothingThatIsApplied) {
+  const Json plan = Json::parse(run(scratch_, "explain run " + model_.path() +
+                                                  " --prompt-tokens 8 -n 8 --json --rewrite 'cast to=bf16' "
+                                                  "--skip-rewrite low_rank")
+                                    .out,
+                                "plan");
+  std::map<std::string, std::string> reasons;
+  for (const Json& each : plan.at("rejected").array())
+    reasons[each.at("name").string()] = each.at("reason").string();
+  EXPECT_FALSE(reasons.contains("cast"));
+  EXPECT_EQ(reasons["low_rank"], "it was to be left out");
+  EXPECT_THAT(reasons["quantize"], HasSubstr("would save"));
 }
 
 TEST_F(RunVerb, EvalLossOfTextAndLines) {

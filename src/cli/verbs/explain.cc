@@ -84,6 +84,18 @@ double disk_bandwidth(const Measured& measured) {
   return traffic.reading_seconds > 0 ? static_cast<double>(traffic.bytes) / traffic.reading_seconds : 0;
 }
 
+/// What the model runs with is not left out; what was to be left out is so for that reason.
+void tell_apart(plan::RunPlan& plan, const models::OpenModel& model, std::span<const std::string> skipped) {
+  std::erase_if(plan.rejected, [&](const plan::RejectedRewrite& each) {
+    return std::any_of(model.rewrites.begin(), model.rewrites.end(), [&](const nn::AppliedRewrite& applied) {
+      return applied.rewrite->name == each.request.name;
+    });
+  });
+  for (plan::RejectedRewrite& each : plan.rejected)
+    if (std::find(skipped.begin(), skipped.end(), each.request.name) != skipped.end())
+      each.reason = "it was to be left out";
+}
+
 void print_plan(const models::OpenModel& model, const plan::RunGoal& goal, const plan::RunPlan& plan,
                 const std::optional<MemoryReport>& within, const std::optional<Measured>& measured,
                 bool speculates) {
@@ -241,6 +253,7 @@ int run_explain(std::span<const std::string> arguments) {
   std::optional<MemoryReport> within;
   if (choice) within = plan_within(flags, model, goal, machine, std::move(*choice));
   plan::RunPlan plan = plan::plan_run(model.tree, goal, machine, plan::rewrites());
+  tell_apart(plan, model, flags.skip);
   if (within) {
     plan.fits = within->choice.fits();
     if (plan.fits) plan::add_disk(plan.forecast, within->plan.residency, goal, within->disk_bandwidth);
