@@ -58,7 +58,7 @@ def truth(folder: pathlib.Path, model) -> dict:
 
 
 def least_memory(model) -> int:
-    done = run(["explain", "run", model, "--memory", "1M", "--prompt-tokens", 400, "-n", MOST_TOKENS, "--batch", 8, "--json"], check=False)
+    done = run(["explain", "run", model, "--memory", "1M", "--prompt-tokens", 400, "-n", MOST_TOKENS, "--batch", 8, "--loss", 0, "--json"], check=False)
     return json.loads(done.stdout)["memory"]["least_bytes"]
 
 
@@ -87,7 +87,7 @@ class Schedule:
         self.asked = [draw.choice(texts) for _ in range(draw.randint(1, 8))]
         self.tokens, self.cache = draw.randint(1, MOST_TOKENS), draw.choice(CACHES)
         self.seen = collections.Counter({f"--kv-cache {self.cache}": 1})
-        self.words = ["-n", self.tokens, "--kv-cache", self.cache, "--batch", draw.randint(1, 8), "--threads", draw.randint(1, 3)]
+        self.words = ["-n", self.tokens, "--kv-cache", self.cache, "--batch", draw.randint(1, 8), "--threads", draw.randint(1, 3), "--loss", 0]
         guesser = draw.choice(["off", "ngram", "early", f"early:{draw.randint(1, 6)}", draft])
         self.note("--speculate", guesser, "a draft model" if guesser == draft else guesser.split(":")[0])
         self.words += ["--draft", draw.randint(1, 9)] if guesser != "off" else []
@@ -97,7 +97,7 @@ class Schedule:
         weights = draw.choice([folder / "weights", folder / "weights", folder / f"new-{draw.randrange(1 << 30)}", "off"][:3 if self.streams else 4])
         self.note("--weight-cache", weights, "made anew" if "new-" in str(weights) else None)
         if self.streams:
-            least += os.path.getsize(draft) * 5 // 4 if guesser == draft else 0  # beside what explain reckons
+            least += os.path.getsize(draft) * 3 // 2 if guesser == draft else 0  # beside what explain reckons
             self.note("--memory", draw.randint(least, least + size // 2), "less than the model")
         # Damage met while streaming ends the call with an error that names the file; elsewhere files are made again.
         self.damages = not self.streams and weights == folder / "weights" and draw.random() < 0.2
