@@ -51,7 +51,7 @@ void multiply_panel(const PanelOfWeights& product);
 
 /// sums [tiles][32 rows][width] = 32 rows of weights where they are stored, all `steps` of them whole, times
 /// one tile of activations [steps][16 pairs][width][2], or two of width 16, [2][steps][16 pairs][16][2].
-/// (Calls for the weights behind these made it slower by 4 to 20 %.)
+/// (Calls for the weights behind these made it slower by up to 22 %.)
 struct StoredWeights {
   const std::byte* weights;
   int64_t row_bytes, steps;
