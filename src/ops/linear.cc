@@ -91,10 +91,15 @@ void run_reference(const LinearProblem& problem) {
   }
 }
 
+/// Whether tiles of bf16 multiply them: x is rounded, or is bf16 as the weight is.
+bool takes_tiles(const Tensor& x, const Weight& weight) {
+  const bool both = x.dtype() == DType::kBF16 && weight.type_name() == name_of(DType::kBF16);
+  return (weight.takes_bf16() || both) && cpu::has_bf16_tiles();
+}
+
 std::string_view not_taking_bf16(const LinearProblem& problem) {
-  if (problem.weight.takes_bf16()) return "";
-  const bool both = problem.x.dtype() == DType::kBF16 && problem.weight.type_name() == name_of(DType::kBF16);
-  return both && cpu::has_bf16_tiles() ? "" : "the weight does not take bf16";
+  const bool takes = problem.weight.takes_bf16() || takes_tiles(problem.x, problem.weight);
+  return takes ? "" : "the weight does not take bf16";
 }
 
 const float* bias_of(const Tensor& bias) {
@@ -306,8 +311,7 @@ std::string_view linear_kernel(const Tensor& x, const Weight& weight) {
   check(x, weight, {});
   if (x.device() == Device::kReference) return "reference";
   if (weight.is_interleaved()) return cpu::int8_kernels().name;
-  const bool both = x.dtype() == DType::kBF16 && weight.type_name() == name_of(DType::kBF16);
-  if ((weight.takes_bf16() || both) && cpu::has_bf16_tiles()) return "AMX BF16";
+  if (takes_tiles(x, weight)) return "AMX BF16";
   if (weight.takes_bf16()) return cpu::linear_kernels(weight.type_name(), DType::kBF16).name;
   return cpu::linear_kernels(weight.type_name(), x.dtype()).name;
 }
